@@ -139,10 +139,10 @@ def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) ->
 
 def _remote(git: Git) -> str:
     names = git.query("remote").lines
-    if DEFAULT_REMOTE in names or not names:
+    if not names:
         return DEFAULT_REMOTE
-    if len(names) == 1:
-        return names[0]
+    if (usual := refs.usual_remote(names)) is not None:
+        return usual
     raise UsageError(
         "which remote has the pull requests?",
         why=f"there are {', '.join(names)}",

@@ -77,7 +77,7 @@ def read_local_stack(path: Path, trunk: str = "") -> LocalStack:
 
 def _remote(git: Git) -> str:
     names = git.query("remote").lines
-    return DEFAULT_REMOTE if DEFAULT_REMOTE in names or not names else names[0]
+    return refs.usual_remote(names) or next(iter(names), DEFAULT_REMOTE)
 
 
 def _trunk(git: Git, path: Path, remote: str, local: dict[BranchName, Oid]) -> BranchName:

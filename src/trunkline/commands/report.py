@@ -21,7 +21,8 @@ from trunkline.gates.shown_paths import relative_paths
 from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.verification import refs_of, subject_at
+from trunkline.planning.known_heads import refs_of
+from trunkline.planning.verification import subject_at
 from trunkline.state import journal
 from trunkline.state.journal import Run
 

@@ -32,7 +32,8 @@ from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits
 from trunkline.planning.evidence import bases_outside, gather
-from trunkline.planning.verification import Evidence, checks_at, gates_for, refs_of, subject_at
+from trunkline.planning.known_heads import refs_of
+from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
 
 
 class _Branch(msgspec.Struct, frozen=True):
@@ -220,7 +221,7 @@ class _ObservedStack(msgspec.Struct, frozen=True):
         below = stack.below(entry)
         beside = [self.branches[each.key].head for each in stack.entries if each != entry and each not in below]
         tips = [tip for tip in beside if tip is not None and tip != head]
-        contained = any(history.is_ancestor(git, tip, head) for tip in tips if tip not in history.missing(git, tips))
+        contained = any(history.is_ancestor(git, tip, head) for tip in history.present(git, tips))
         return contained or bool(bases_outside(stack, self.pulls[entry.key]))
 
     def _may_be_copies(self, own: Sequence[Commit], *, reached: Sequence[Commit]) -> bool:

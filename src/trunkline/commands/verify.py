@@ -29,7 +29,7 @@ from trunkline.domain.errors import CheckFailed, Refused, TrunklineError, UsageE
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.proof import Terms
 from trunkline.domain.signers_file import people
-from trunkline.domain.stack import Stack
+from trunkline.domain.stack import DEFAULT_REMOTE, Stack
 from trunkline.domain.words import count_of
 from trunkline.gates.attested import Question, evaluate, replayed
 from trunkline.git import history, notes, refs, replay, signing
@@ -65,14 +65,14 @@ def remote_of(git: Git, named: str) -> str:
         UsageError: there is no such remote, or there are several without origin.
     """
     remotes = git.query("remote").lines
-    if named in remotes or (not named and "origin" in remotes):
-        return named or "origin"
-    if not named and len(remotes) == 1:
-        return remotes[0]
+    if named in remotes:
+        return named
+    if not named and (usual := refs.usual_remote(remotes)) is not None:
+        return usual
     if not remotes:
-        refs.remote_url(git, named or "origin")  # refuses, with the command that adds it
+        refs.remote_url(git, named or DEFAULT_REMOTE)  # refuses, with the command that adds it
     raise UsageError(
-        f"this repository has no remote {named or 'origin'}",
+        f"this repository has no remote {named or DEFAULT_REMOTE}",
         why=f"it has {', '.join(remotes)}",
         next_command=exact_command("verify", {"remote": remotes[0]}),
     )

@@ -22,8 +22,6 @@ from trunkline.github import branch_rules
 if TYPE_CHECKING:
     from trunkline.gates.proof import Surroundings
 
-_LOOKS = 2
-"""The number of observations until GitHub and the remote agree; they may also lag, which other steps wait for."""
 _MAX_AGE = 0.25
 """The age in seconds up to which an observation of local branches is reused before one moves."""
 
@@ -74,9 +72,7 @@ class Observer:
         """Read the pull requests, and the remote's refs at the same moment."""
         scope = self._scope
         snapshot, remote = self._read_both()
-        for _ in range(_LOOKS - 1):
-            if not disagree(scope.git, scope.stack, scope.entries, snapshot, remote):
-                break
+        if disagree(scope.git, scope.stack, scope.entries, snapshot, remote):  # they may lag: once more, no longer
             self._remote = None
             snapshot, remote = self._read_both()
         return recognised(scope.git, scope.stack, snapshot, remote[branch_ref(scope.stack.trunk)])

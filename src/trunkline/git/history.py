@@ -185,6 +185,13 @@ def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
     return frozenset(name for name in unknown if name not in git.complete)
 
 
+def present(git: Git, names: Iterable[Oid]) -> list[Oid]:
+    """Return the distinct commits that are here with all that they reach (`missing`), in their order."""
+    distinct = list(dict.fromkeys(names))
+    absent = missing(git, distinct)
+    return [name for name in distinct if name not in absent]
+
+
 def _incomplete(git: Git, names: Sequence[Oid]) -> frozenset[Oid]:
     """Return those of these existing commits that reach a missing object.
 

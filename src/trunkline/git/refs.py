@@ -10,6 +10,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid, short
 from trunkline.domain.repository import identity
+from trunkline.domain.stack import DEFAULT_REMOTE
 from trunkline.git.git import Git
 from trunkline.git.history import connectivity
 from trunkline.state.lock import RepositoryLock
@@ -40,6 +41,13 @@ def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
     found = {name: oid(value) for value, _, name in (line.partition(" ") for line in lines)}
     git.referenced.update(found.values())
     return found
+
+
+def usual_remote(names: Sequence[str]) -> str | None:
+    """Return origin, or the only remote; None: there is none, or there are several without origin."""
+    if DEFAULT_REMOTE in names:
+        return DEFAULT_REMOTE
+    return names[0] if len(names) == 1 else None
 
 
 def remote_url(git: Git, remote: str, *, push: bool = False) -> str:

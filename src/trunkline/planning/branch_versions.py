@@ -15,9 +15,10 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
-from trunkline.git import history, local_refs, refs
+from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.planning.commit_matching import match
+from trunkline.planning.known_heads import heads_of, refs_of
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -68,9 +69,9 @@ def compare(
         theirs: the remote tip.
         trunk: the known tips of trunk.
     """
-    excluded = [*trunk]
-    excluded += [head for below in stack.below(entry) for head in _heads(git, stack, below, pull(below.key))]
-    excluded = _present(git, excluded, theirs)
+    known_refs = refs_of(git, stack)
+    heads = [head for each in stack.below(entry) for head in heads_of(known_refs, stack.remote, each, pull(each.key))]
+    excluded = _present(git, [*trunk, *heads], theirs)
     mine = history.with_patch_ids(git, history.reachable(git, [ours], [theirs, *excluded]))
     others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *excluded]))
     tracking = refs.tracking_ref(stack.remote, entry.branch)
@@ -107,9 +108,8 @@ def removed(view: View, *, ours: Oid, theirs: Oid) -> tuple[Commit, ...]:
         ours: the local tip, which contains the remote tip.
         theirs: the remote tip.
     """
-    once = _once(view)
-    gone = history.missing(view.git, once)
-    held = {commit.oid for commit in history.reachable(view.git, [tip for tip in once if tip not in gone], [theirs])}
+    once = history.present(view.git, _once(view))
+    held = {commit.oid for commit in history.reachable(view.git, once, [theirs])}
     return tuple(commit for commit in history.reachable(view.git, [ours], [theirs]) if commit.oid in held)
 
 
@@ -134,15 +134,6 @@ def _put_back(git: Git, entry: Entry, ours: Oid, pushed: Collection[Oid]) -> boo
     return any(tip != ours and tip in pushed for tip in tips[:oldest])
 
 
-def _heads(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> list[Oid]:
-    """Return the heads of an entry: local, remote, on GitHub, and in backup refs."""
-    named = refs.read_refs(git, branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch))
-    seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    return [*named.values(), *seen, *local_refs.backups_of(git, entry.branch)]
-
-
 def _present(git: Git, names: Iterable[Oid], theirs: Oid) -> list[Oid]:
     """Return the commits that exist in this repository and do not contain the remote tip."""
-    distinct = list(dict.fromkeys(names))
-    absent = history.missing(git, distinct)
-    return [name for name in distinct if name not in absent and not history.is_ancestor(git, theirs, name)]
+    return [name for name in history.present(git, names) if not history.is_ancestor(git, theirs, name)]

@@ -71,8 +71,13 @@ def gather(view: View, child: Oid) -> Evidence:
 
 def _left_out(view: View, parent: Parent) -> frozenset[Oid]:
     """Return the commits that runs left out of a parent."""
-    entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
+    entry = _entry_of(view, parent)
     return journal_queries.left_out(view.of(entry)) if entry is not None else frozenset()
+
+
+def _entry_of(view: View, parent: Parent) -> Entry | None:
+    """Return the entry that a parent stands for; None: trunk, or a branch without an entry."""
+    return next((entry for entry in view.stack.entries if entry.label == parent.name), None)
 
 
 def _earlier(view: View, branch: _Branch, parents: Sequence[Parent], parent: Parent) -> tuple[Commit, ...]:
@@ -81,12 +86,12 @@ def _earlier(view: View, branch: _Branch, parents: Sequence[Parent], parent: Par
     Only if the parent was never force-pushed: then object ids alone decided about those heads.
     """
     git, pr = view.git, view.world.snapshot.pr(view.entry.key)
-    entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
+    entry = _entry_of(view, parent)
     below = view.world.snapshot.pr(entry.key) if entry is not None else None
     if below is None or below.force_pushes:
         return ()
     heads = [*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ())]
-    present = [head for head in heads if head not in history.missing(git, heads) and head != branch.child]
+    present = [head for head in history.present(git, heads) if head != branch.child]
     containing = [
         head for head in present if any(history.is_ancestor(git, known.oid, head) for known in parent.heads)
     ]
@@ -196,9 +201,7 @@ def _parent(
     rewritten: bool,
 ) -> Parent:  # fmt: skip
     git, child = view.git, branch.child
-    heads = dict.fromkeys((*current, *older))
-    absent = history.missing(git, heads)
-    present = [head for head in heads if head not in absent]
+    present = history.present(git, (*current, *older))
     for head in present:
         if head == child and head in current and name != view.entry.label:
             raise _same_head(view, name, child)
@@ -248,7 +251,7 @@ def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: 
         branch: the branch.
         replaced_only: tips that the parent was only reset away from prove nothing by themselves.
     """
-    entry = next((entry for entry in view.stack.entries if entry.label == parent.name), None)
+    entry = _entry_of(view, parent)
     if entry is None:
         return parent
     git, child = view.git, branch.child
@@ -274,8 +277,7 @@ def _trunk(view: View, branch: _Branch) -> Parent:
     git, trunk = view.git, view.world.trunk
     ref = refs.tracking_ref(view.stack.remote, view.stack.trunk)
     tips = view.earlier.of_ref(ref)
-    absent = history.missing(git, tips)
-    present = [tip for tip in tips if tip not in absent]
+    present = history.present(git, tips)
     removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
     heads = (
         KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed

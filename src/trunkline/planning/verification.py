@@ -15,7 +15,7 @@ from trunkline.domain import records
 from trunkline.domain.check import Check
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import EntryKey, Oid, PrNumber, branch_ref, short
+from trunkline.domain.names import EntryKey, Oid, PrNumber, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.options import Options
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -25,11 +25,12 @@ from trunkline.domain.step import StepName
 from trunkline.gates import checks
 from trunkline.gates.proof import Surroundings
 from trunkline.gates.run import gate_names, proven_outcomes
-from trunkline.git import history, local_refs, refs
+from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.planning import journal_queries, pushed_commits
 from trunkline.planning.baseline import with_base
 from trunkline.planning.journal_queries import unavailable
+from trunkline.planning.known_heads import heads_of, refs_of
 from trunkline.planning.parents import base_of, open_below
 
 Evidence = tuple[tuple[str, GateOutcome | None], ...]
@@ -86,16 +87,6 @@ def own_base_of(view: View, tip: Oid) -> Oid:
     return subject_of(view, tip).base
 
 
-def refs_of(git: Git, stack: Stack) -> dict[str, Oid]:
-    """Return the refs that hold tips of trunk and of the entries, now or earlier, from one git process.
-
-    They are the local branches, the tracking branches, and all backups, by full name.
-    """
-    branches = [stack.trunk, *(entry.branch for entry in stack.entries)]
-    names = [name for each in branches for name in (branch_ref(each), refs.tracking_ref(stack.remote, each))]
-    return refs.read_refs(git, *names, f"{local_refs.BACKUPS}/")
-
-
 def subject_at(
     git: Git,
     stack: Stack,
@@ -116,16 +107,8 @@ def subject_at(
         pull: returns the pull request of an entry below; None if it is unknown.
         known: the refs of the stack (`refs_of`).
     """
-    below = (_heads_of(known, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
+    below = (heads_of(known, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
     return checks.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
-
-
-def _heads_of(known: Mapping[str, Oid], remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
-    """Return the current and former heads of an entry: local, remote, on GitHub, backups."""
-    names = (branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
-    seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    found = (*(known[name] for name in names if name in known), *seen)
-    return tuple(dict.fromkeys((*found, *local_refs.backups_among(known, entry.branch))))
 
 
 def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:
