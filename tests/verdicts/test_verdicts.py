@@ -48,5 +48,5 @@ def test_all_changes(contest: Contest, seed: int, capsys: pytest.CaptureFixture[
     sources = [change for change in CHANGES if all(path.endswith(".rs") for path in contest.paths(change))]
     found = list(run(contest, [*sequence(seed, sources), *sequence(seed, (*CHANGES, *PAIRS))]))
     with capsys.disabled():
-        print(f"\n{summary(found)}")  # noqa: T201 -- the count that docs/gates.md shows
+        print(f"\n{summary(found)}")  # noqa: T201 -- the count that docs/gate-internals.md shows
     assert [str(each) for each in found if each.kind.startswith("stale")] == []
