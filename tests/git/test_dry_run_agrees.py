@@ -43,7 +43,7 @@ def recorded(stack: Desk) -> Counter[str]:
     """Return the number of changes in the newest journal by kind."""
     found: Counter[str] = Counter()
     context, run = stack.stack_context(), stack.newest()
-    for change in filter(is_different, changes_of(context, run)):
+    for change in filter(is_different, changes_of(context.stack, run, context.world)):
         match change:
             case RemoteMoved():
                 found["push"] += 1

@@ -681,11 +681,11 @@ def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     change = NoteChanged(pr=context.entry.pr, before=None, left=note_of(note))
     saved = f"Words.\n\n\n{note}".replace("\n", "\r\n")
     stack.hub.pulls[1].body = saved
-    assert drifted(context, (change,)) == ()
+    assert drifted(context, (change,), context.view) == ()
     assert put_back(saved, None) == "Words.\r\n"
     stack.hub.pulls[1].body = saved.replace("The note", "My note")
     context.observer.changed()
-    assert len(drifted(context, (change,))) == 1
+    assert len(drifted(context, (change,), context.view)) == 1
 
 
 # -- the journal is state -----------------------------------------------------------------------------------------

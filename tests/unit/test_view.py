@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from trunkline.context import observer
 from trunkline.context.observation import World
@@ -14,6 +17,8 @@ from trunkline.context.observer import Observer, Part
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
+from trunkline.domain import records
+from trunkline.domain.changes import LocalMoved, RemoteMoved, ReviewState, StateChanged
 from trunkline.domain.decisions import Decisions, InitialTips
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.merge_choice import MergeChoice
@@ -24,8 +29,11 @@ from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import StepName
 from trunkline.git import refs
 from trunkline.planning.parents import base_of, open_below
+from trunkline.planning.run_changes import changes_of, drifted
+from trunkline.state.journal import Run
 
 TRUNK, ONE, TWO, NEW = (Oid(digit * 40) for digit in "0123")
 BRANCHES = (branch_name("one"), branch_name("two"))
@@ -206,3 +214,57 @@ def test_a_branch_that_is_gone_is_looked_at_again(monkeypatch: pytest.MonkeyPatc
     world = Observer(Scope(project(), ENTRIES[0], stacked=False)).observe()
     assert seen == [PrState.OPEN, PrState.CLOSED]
     assert world.snapshot.pr(PrNumber(1)) == pull(1, PrState.CLOSED)
+
+
+# -- the changes of a run -----------------------------------------------------------------------------------------
+
+ABOUT = (StepName.REPLAY, ENTRIES[0].key, BRANCHES[0])
+MOVED = records.BranchMoved(*ABOUT, old=ONE, new=NEW)
+PUSHED = records.BranchPushed(*ABOUT, remote="origin", old=ONE, new=NEW)
+MERGE = records.MergeRequested(*ABOUT, head=NEW, method="squash")
+
+
+def run(*found: records.AnyRecord) -> Run:
+    """Return a run with these records."""
+    return Run("20260101-1", Path("runs"), found)
+
+
+def test_changes_are_read_from_the_journal() -> None:
+    """The push is reverted first, since the remote alone can reject; a withdrawn move had no effect."""
+    remote, here = (
+        RemoteMoved(pr=pr_number(1), before=ONE, left=NEW),
+        LocalMoved(pr=pr_number(1), before=ONE, left=NEW),
+    )
+    assert changes_of(project().stack, run(MOVED, PUSHED)) == (remote, here)
+    withdrawn = records.MoveWithdrawn(*ABOUT, new=NEW)
+    assert changes_of(project().stack, run(MOVED, withdrawn)) == ()
+
+
+def test_changes_of_a_merged_entry_stay() -> None:
+    """An intended merge counts as done unless GitHub shows the pull request as open."""
+    merging, stack = run(MOVED, MERGE), project().stack
+    assert changes_of(stack, merging) == ()
+    assert changes_of(stack, merging, lambda: view(1, pull(1, PrState.MERGED)).world) == ()
+    assert len(changes_of(stack, merging, lambda: view(1, pull(1)).world)) == 1
+
+
+def test_pushed_branch_that_others_moved_has_drifted() -> None:
+    """A tip of the run or the one before it has not."""
+    change, seen = RemoteMoved(pr=pr_number(1), before=ONE, left=NEW), view(1, pull(1))
+
+    def at(tip: Oid) -> View:
+        return dataclasses.replace(seen, world=replace(seen.world, remote_refs={branch_ref(BRANCHES[0]): tip}))
+
+    assert drifted(seen, (change,), lambda: at(NEW)) == ()
+    assert drifted(seen, (change,), lambda: at(TWO)) == (f"origin/one: is {TWO[:7]}, not {NEW[:7]}",)
+
+
+def test_retargeted_pull_request_has_drifted() -> None:
+    """The error names the value that is neither the run's nor the previous one; a merged one is refused."""
+    before, left = ReviewState("main", draft=True), ReviewState("main", draft=False)
+    change, seen = StateChanged(pr=pr_number(1), before=before, left=left), view(1, pull(1))
+    assert drifted(seen, (change,), lambda: seen) == ()
+    other = StateChanged(pr=pr_number(1), before=ReviewState("two", draft=True), left=ReviewState("two", draft=False))
+    assert drifted(seen, (other,), lambda: seen) == ("#1's base: is 'main', not 'two'",)
+    with pytest.raises(Refused, match="was merged since"):
+        drifted(seen, (change,), lambda: view(1, pull(1, PrState.MERGED)))

@@ -101,10 +101,10 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     if run.task == rescue.TASK:
         _give_up_rescue(context, step_context, ending, local=local)
     try:
-        taken = run_changes.changes_of(context, run, ask=not local)
+        taken = run_changes.changes_of(context.stack, run, None if local else context.world)
     except TrunklineError as error:
         _not_done(ending, error, "what was merged is not known")
-        taken = run_changes.changes_of(context, run, ask=False)
+        taken = run_changes.changes_of(context.stack, run)
     pushed = tuple(change for change in taken if isinstance(change, RemoteMoved))
     here = tuple(change for change in taken if isinstance(change, LocalMoved))
     if local:
@@ -124,11 +124,11 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
 def _name_what_stays(context: Context, run: Run, ending: _Ending) -> None:
     """Name what the run began on GitHub and the abort leaves; a failed request is named and ends nothing."""
     for find_left, what in (
-        (left_open.open_since, "created pull requests"),
-        (left_open.queued_since, "queued merges"),
+        (partial(left_open.open_since, context.github, run), "created pull requests"),
+        (partial(left_open.queued_since, context.github, context.stack, run, context.world), "queued merges"),
     ):
         try:
-            ending.stays += find_left(context, run)
+            ending.stays += find_left()
         except TrunklineError as error:
             ending.stays.append(f"which {what} the run leaves is not known: {error.what}")
 
@@ -197,7 +197,7 @@ def _push_back(
     for change in pushed:
         _keep_before(context.of_pr(change.pr), step_context, change)
         try:
-            drift = run_changes.drifted(context, (change,))
+            drift = run_changes.drifted(context, (change,), context.view)
             if not drift and change.pr in here:
                 _check_branch(context, here[change.pr])
         except TrunklineError as error:
@@ -223,7 +223,7 @@ def _check_branch(context: Context, change: LocalMoved) -> None:
         Refused: its checkout is not clean, or a file is in the way.
     """
     under = context.of_pr(change.pr)
-    tip = run_changes.tip_now(under, change)
+    tip = run_changes.local_tip(under.git, under.entry.branch)
     if tip != change.before and change.is_ours(tip):
         local = under.observer.local_now(under.entry.branch)
         local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
@@ -232,7 +232,7 @@ def _check_branch(context: Context, change: LocalMoved) -> None:
 def _restore_on_github(
     context: Context, step_context: StepContext, change: StateChanged | NoteChanged | OpenStateChanged
 ) -> Outcome:
-    if found := run_changes.drifted(context, (change,)):
+    if found := run_changes.drifted(context, (change,), context.view):
         raise run_changes.drift(context.entry, found)
     return revert.restore(context, step_context, change)
 
@@ -241,7 +241,7 @@ def _restore_branch(context: Context, step_context: StepContext, change: LocalMo
     """Restore the local branch; delete one that the run created, unless it is checked out."""
     _keep_before(context, step_context, change)
     name = context.entry.branch
-    held = run_changes.tip_now(context, change)
+    held = run_changes.local_tip(context.git, name)
     if not change.created:
         if not held:
             raise Refused(f"{name} was deleted or renamed")
@@ -349,11 +349,13 @@ def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Ru
 
 def publishes(context: Context, run: Run) -> tuple[str, ...]:
     """Return what others will see of an abort, from the journal alone, without a request to GitHub."""
-    taken = run_changes.changes_of(context, run, ask=False)
+    taken = run_changes.changes_of(context.stack, run)
     rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
     return (*rescued, *Plan("abort", context.entry.key, revert.steps(context, taken)).publishes)
 
 
 def plan(context: Context, run: Run) -> Plan:
     """Return the steps that restore a run's changes."""
-    return Plan("abort", context.entry.key, revert.steps(context, run_changes.changes_of(context, run)))
+    return Plan(
+        "abort", context.entry.key, revert.steps(context, run_changes.changes_of(context.stack, run, context.world))
+    )

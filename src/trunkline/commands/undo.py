@@ -89,7 +89,7 @@ def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
         )
     context = rebase.recorded_context(run, reporter=reporter, cwd=cwd)
     # A branch that the run only created stays: creating it is not a change to revert.
-    moved = tuple(change for change in changed.changes_of(context, run) if is_different(change))
+    moved = tuple(change for change in changed.changes_of(context.stack, run, context.world) if is_different(change))
     return Undo(context, run, moved)
 
 
@@ -126,9 +126,9 @@ def run(undo: Undo) -> RunResult:
 
 def _refuse(undo: Undo) -> None:
     context = undo.context
-    found = changed.drifted(context, undo.changes)
+    found = changed.drifted(context, undo.changes, context.view)
     if found:
-        moved = next(change for change in undo.changes if changed.drifted(context, (change,)))
+        moved = next(change for change in undo.changes if changed.drifted(context, (change,), context.view))
         raise changed.drift(context.of_pr(moved.pr).entry, found)
     for change in undo.changes:
         if isinstance(change, LocalMoved):

@@ -37,7 +37,7 @@ from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.operations import added_entry, local_branch, pull_request_state, stack_file
 from trunkline.operations.publish import Update, push_all, set_base
-from trunkline.planning.run_changes import drift, is_listed, read_stack_text, tip_now
+from trunkline.planning.run_changes import drift, is_listed, local_tip, read_stack_text, remote_tip
 
 _Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
 """A change that is reverted by itself; pushed branches are reverted together."""
@@ -151,7 +151,7 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Remote
     updates, remote = [], context.stack.remote
     for change in changes:
         under, old = context.of_pr(change.pr), change.before
-        tip = tip_now(under, change)
+        tip = remote_tip(under.view())
         if tip == old:
             local_refs.update_tracking_ref(context.git, step_context.lock, remote, under.entry.branch, old)
             continue
@@ -272,7 +272,7 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
     Raises:
         Refused: it is at a commit that the run did not make, or its checkout is not clean.
     """
-    tip, old = tip_now(context, change), change.before
+    tip, old = local_tip(context.git, context.entry.branch), change.before
     if tip == old:
         return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
     if not change.is_ours(tip):

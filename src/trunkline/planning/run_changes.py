@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from trunkline.context.loading import choose_stack, load_stacks
-from trunkline.context.run import Context
+from trunkline.context.observation import World
 from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
@@ -25,16 +26,17 @@ from trunkline.domain.changes import (
 )
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import EntryKey, branch_ref, short
+from trunkline.domain.names import BranchName, EntryKey, branch_ref, short
 from trunkline.domain.records import Intent
 from trunkline.domain.snapshot import PrState, PullRequest
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.git import refs
+from trunkline.git.git import Git
 from trunkline.state.journal import Run
 
 
-def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change, ...]:
+def changes_of(stack: Stack, run: Run, observe: Callable[[], World] | None = None) -> tuple[Change, ...]:
     """Return the changes of a run, completed or only intended, in the order of their reversal.
 
     A pull request that the run created is closed first (`is_closed_first`). The remote comes next,
@@ -42,9 +44,9 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
     branches. An added entry is last: the checkout goes back to a branch that has moved back.
 
     Args:
-        context: the run's context.
+        stack: the run's stack.
         run: the run.
-        ask: query GitHub whether an intended merge happened; otherwise assume that it did.
+        observe: observes whether an intended merge happened; None: assume that it did.
 
     Raises:
         TrunklineError: the request to GitHub failed.
@@ -52,9 +54,9 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
     found = [
         change
         for pr, intents in _intents(run).items()
-        if not _stays(context, run, pr, intents, ask=ask)
+        if not _stays(run, pr, intents, observe)
         for change in _joined(intents)
-        if took_effect(change) and not _is_submission(context, change)
+        if took_effect(change) and not _is_submission(stack, change)
     ]
     order = (
         StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.STACK_FILE, StepName.REPLAY,
@@ -63,13 +65,13 @@ def changes_of(context: Context, run: Run, *, ask: bool = True) -> tuple[Change,
     return tuple(sorted(found, key=lambda change: (not is_closed_first(change), order.index(change.step))))
 
 
-def _is_submission(scope: Scope, change: Change) -> bool:
+def _is_submission(stack: Stack, change: Change) -> bool:
     """Return whether a change is a push of an entry that had no pull request when the run began.
 
     It stays, like the pull request that the run created for it: without its commits GitHub would
     close that one for good.
     """
-    return isinstance(change, RemoteMoved) and scope.of_pr(change.pr).entry.number is None
+    return isinstance(change, RemoteMoved) and stack.entry(change.pr).number is None
 
 
 def _intents(run: Run) -> dict[EntryKey, list[Intent]]:
@@ -98,14 +100,14 @@ def _announced(intent: Intent, withdrawn: records.MoveWithdrawn) -> bool:
     return isinstance(intent, records.BranchMoved) and intent.new == withdrawn.new
 
 
-def _stays(context: Context, run: Run, pr: EntryKey, intents: Sequence[Intent], *, ask: bool) -> bool:
+def _stays(run: Run, pr: EntryKey, intents: Sequence[Intent], observe: Callable[[], World] | None) -> bool:
     """Return whether a run merged an entry: its changes to that entry are not reverted."""
     if not any(isinstance(intent, records.MergeRequested) for intent in intents):
         return False
     done = (record for record in run.records if isinstance(record, records.StepDone))
-    if not ask or any(record.step is StepName.MERGE and record.pr == pr for record in done):
+    if observe is None or any(record.step is StepName.MERGE and record.pr == pr for record in done):
         return True
-    pr_now = context.world().snapshot.pr(pr)
+    pr_now = observe().snapshot.pr(pr)
     return pr_now is not None and pr_now.state is PrState.MERGED
 
 
@@ -120,25 +122,32 @@ def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
     return found.values()
 
 
-def drifted(context: Context, changes: tuple[Change, ...]) -> tuple[str, ...]:
+def drifted(scope: Scope, changes: tuple[Change, ...], observe: Callable[[], View]) -> tuple[str, ...]:
     """Return descriptions of values that are neither the run's nor the previous ones.
+
+    Args:
+        scope: the run's scope.
+        changes: the changes of the run.
+        observe: observes GitHub and the remote; not called for changes of local branches and of stack.toml.
 
     Raises:
         Refused: the pull request is merged or closed.
     """
-    return tuple(line for change in changes for line in _drift_of(context.of_pr(change.pr), change))
+    return tuple(line for change in changes for line in _drift_of(scope.of_pr(change.pr), change, observe))
 
 
-def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
+def _drift_of(scope: Scope, change: Change, observe: Callable[[], View]) -> tuple[str, ...]:
     """Return the actual and the expected value of each that differs."""
-    pr = f"{context.entry.label}'s"
+    entry = scope.entry
+    pr = f"{entry.label}'s"
     match change:
         case LocalMoved() | RemoteMoved():
-            tip, remote = tip_now(context, change), isinstance(change, RemoteMoved)
-            name = f"{context.stack.remote}/{context.entry.branch}" if remote else str(context.entry.branch)
+            remote = isinstance(change, RemoteMoved)
+            tip = remote_tip(observe().of(entry)) if remote else local_tip(scope.git, entry.branch)
+            name = f"{scope.stack.remote}/{entry.branch}" if remote else str(entry.branch)
             return () if change.is_ours(tip) else (f"{name}: is {_tip(tip)}, not {_tip(change.left)}",)
         case StateChanged(before=before, left=left):
-            shown = _require_open(context)
+            shown = _require_open(observe().of(entry))
             found = []
             if shown.base not in {before.base, left.base}:
                 found.append(f"{pr} base: is {shown.base!r}, not {left.base!r}")
@@ -146,7 +155,7 @@ def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
                 found.append(f"{pr} draft state: is {shown.draft}, not {left.draft}")
             return tuple(found)
         case OpenStateChanged(number=number):
-            ended = context.world().snapshot.pr(context.entry.pr if number is None else number)
+            ended = observe().world.snapshot.pr(entry.pr if number is None else number)
             merged = ended is not None and ended.state is PrState.MERGED
             return (f"{pr} state: is merged",) if merged else ()
         case EntryInserted():
@@ -155,7 +164,7 @@ def _drift_of(context: Context, change: Change) -> tuple[str, ...]:
             expected = read_stack_text(Path(path)) in {text, text_left}
             return () if expected else (f"{path}: was edited since",)
         case NoteChanged(before=before, left=left):
-            note = note_of(context.view().pull_request().body)
+            note = note_of(observe().of(entry).pull_request().body)
             expected = note in {before, left}
             return () if expected else (f"{pr} reviewer note: is {_note(note)}, not {_note(left)}",)
 
@@ -174,31 +183,32 @@ def is_listed(scope: Scope) -> bool:
     return any(entry.branch == scope.entry.branch for entry in known)
 
 
-def tip_now(context: Context, change: LocalMoved | RemoteMoved) -> str:
-    """Return the current tip of the branch that a run moved; "" if the branch is gone.
+def local_tip(git: Git, branch: BranchName) -> str:
+    """Return the current tip of a local branch; "" if the branch is gone."""
+    ref = branch_ref(branch)
+    return refs.read_refs(git, ref).get(ref, "")
+
+
+def remote_tip(view: View) -> str:
+    """Return the tip of the entry's branch on the remote; "" if the branch is gone.
 
     Raises:
-        Refused: the pull request of a pushed branch is merged or closed.
+        Refused: the pull request is merged or closed.
     """
-    ref = branch_ref(context.entry.branch)
-    if isinstance(change, LocalMoved):
-        return refs.read_refs(context.git, ref).get(ref, "")
-    view = context.view()
-    _require_open(context)
-    return view.world.remote_refs.get(ref, "")
+    _require_open(view)
+    return view.world.remote_refs.get(branch_ref(view.entry.branch), "")
 
 
-def _require_open(context: Context) -> PullRequest:
+def _require_open(view: View) -> PullRequest:
     """Return the entry's pull request.
 
     Raises:
         Refused: it is merged or closed.
     """
-    view = context.view()
-    pr = view.world.snapshot.pr(context.entry.key)
+    pr = view.world.snapshot.pr(view.entry.key)
     if pr is not None and pr.state is PrState.MERGED:
         raise Refused(
-            f"{context.entry.full_label} was merged since",
+            f"{view.entry.full_label} was merged since",
             why="what the run did to a merged pull request is not taken back; nothing was changed",
             next_command=task_command("status"),
         )
