@@ -18,6 +18,8 @@ from trunkline.system import process
 LINES = ("1\n2\n3\n4\n5\n6\n7\n8\n", "one\n2\n3\n4\n5\n6\n7\n8\n", "1\n2\n3\n4\n5\n6\n7\neight\n", "another\n")
 PATHS = ("a", "d", "d.x", "d/x", "d/y", "d/e/z", "f/x")
 """`d` is a file and a directory; `d.x` sorts before the directory and after the file."""
+PLACES = ("a", "d", "d/e", "d/x", "f", "f/x", "g", "g/h")
+"""Files and directories are moved from and to these."""
 
 Files = dict[str, int]
 
@@ -33,13 +35,26 @@ contents = st.integers(0, len(LINES) - 1)
 files = st.dictionaries(st.sampled_from(PATHS), contents).map(
     lambda drawn: {path: text for path, text in drawn.items() if not any(p.startswith(f"{path}/") for p in drawn)}
 )
-edits = st.lists(st.tuples(st.sampled_from(PATHS), st.one_of(contents, contents, st.none())), max_size=3)
+Edit = tuple[str, int | str | None]
+edits = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(PATHS), st.one_of(contents, contents, st.none())),
+        st.tuples(st.sampled_from(PLACES), st.sampled_from(PLACES)),
+    ),
+    max_size=3,
+)
 
 
-def edited(base: Files, changes: list[tuple[str, int | None]]) -> Files:
-    """Return files after changes."""
-    for path, content in changes:
-        base = put(base, path, content)
+def edited(base: Files, changes: list[Edit]) -> Files:
+    """Return files after changes: a content is written, None deletes, and a place is where the path is moved to."""
+    for path, change in changes:
+        if not isinstance(change, str):
+            base = put(base, path, change)
+            continue
+        moved = {p: c for p, c in base.items() if p == path or p.startswith(f"{path}/")}
+        base = {p: c for p, c in base.items() if p not in moved}
+        for name, content in moved.items():
+            base = put(base, change + name.removeprefix(path), content)
     return base
 
 
@@ -59,9 +74,8 @@ def tree_of(git: Git, blobs: list[Oid], files: Files, below: str = "") -> Oid:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(start=files, ours=edits, theirs=edits)
 def test_what_is_merged_in_memory_is_what_git_merges(
-    tmp_path_factory: pytest.TempPathFactory, start: Files, ours: list[tuple[str, int | None]],
-    theirs: list[tuple[str, int | None]],
-) -> None:  # fmt: skip
+    tmp_path_factory: pytest.TempPathFactory, start: Files, ours: list[Edit], theirs: list[Edit]
+) -> None:
     """For all changes of both sides: git's own tree if the merge is clean, else None; git checks every new object."""
     git, blobs = ground(tmp_path_factory)
     names = [tree_of(git, blobs, each) for each in (start, edited(start, ours), edited(start, theirs))]
@@ -119,6 +133,30 @@ def test_entries_that_meet_nowhere_take_no_process_each(chained: Repo, monkeypat
         f"d{number}/{name}" for number in range(3) for name in ("f0.txt", f"new/{number}.txt")
     ]
     assert chained.git("show", f"{done.tip}:d0/f1.txt") == "theirs"
+
+
+def test_git_merges_only_the_commits_that_meet_trunk(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a merge of lines, and with files moved and deleted, the rest is merged in memory again."""
+    text = "".join(f"{number}\n" for number in range(20))
+    repo.commit("start", {"shared.txt": text, "old/a.txt": text, "old/b.txt": "b\n", "d/gone.txt": "1\n"})
+    repo.git("switch", "--quiet", "-c", "topic")
+    for number in (3, 5):
+        repo.commit(f"meets main's {number}", {"shared.txt": text.replace(f"\n{number}\n", "\nmine\n")})
+    repo.commit("moved", {"old/a.txt": None, "old/b.txt": None, "new/a.txt": f"{text}more\n", "new/b.txt": "b\n"})
+    repo.commit("deleted", {"d/gone.txt": None, "d/x.txt": "1\n"})
+    repo.git("switch", "--quiet", "main")
+    repo.commit("moved on", {"shared.txt": f"{text}more\n", "d/m.txt": "m\n"})
+    git, ran, query = repo.adapter, list[str](), Git._run
+
+    def watched(self: Git, args: tuple[str, ...], **more: object) -> process.Completed:
+        ran.append(args[0])
+        return query(self, args, **more)  # type: ignore[arg-type]
+
+    own = history.chain(git, repo.head("main~1"), repo.head("topic"))
+    monkeypatch.setattr(Git, "_run", watched)
+    done = replay.replay(git, own, repo.head("main"), by="T <t@example.invalid> 1763600000 +0000")
+    assert (ran.count("merge-tree"), ran.count("diff-tree")) == (2, 0)
+    assert git.tree(done.tip) == replay.merged_by_git(git, own, repo.head("main"))
 
 
 def loose(path: Path) -> set[str]:

@@ -59,6 +59,20 @@ def load(git: Git, trees: Iterable[Oid]) -> None:
         raise ExternalError("git's listing of a tree cannot be parsed", why=repr(error)) from error
 
 
+def inherit(git: Git, merged: Oid, onto: Oid, changed: Mapping[bytes, tuple[object, object]]) -> None:
+    """Note that a merged tree has the attribute files of the tree that a change was merged onto.
+
+    Args:
+        git: the repository.
+        merged: the tree of a merge without a conflict.
+        onto: the tree merged onto, whose attribute files are loaded.
+        changed: the paths that the other side changed, with both entries. Nothing is noted if one
+            is an attribute file, or was deleted: a directory that was moved takes files along.
+    """
+    if all(new is not None and path.rpartition(b"/")[2] != _NAME for path, (_, new) in changed.items()):
+        git.attributes.setdefault(merged, git.attributes[onto])
+
+
 def _listed(git: Git, tree: Oid) -> dict[bytes, Oid]:
     found = {}
     for line in git.query("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", tree).stdout.split(b"\0"):

@@ -131,9 +131,15 @@ def pick(git: Git, commit: Commit, onto_tree: Oid) -> Merge:
     before = git.tree(parent)
     known = commit.tree if before == onto_tree else trees.merged(git, before, onto_tree, commit.tree)
     if known is not None:
-        return Merge(known, ())
-    # A commit of `onto`'s tree on the commit's own parent: their merge base is that parent.
-    return _merged(git, onto_tree, _synthetic_commit(git, onto_tree, parent), commit.oid)
+        merge = Merge(known, ())
+    else:
+        # A commit of `onto`'s tree on the commit's own parent: their merge base is that parent.
+        merge = _merged(git, onto_tree, _synthetic_commit(git, onto_tree, parent), commit.oid)
+        if not merge.conflicts and onto_tree in git.tree_cache:
+            trees.load(git, [(onto_tree, merge.tree)])  # else git would have to merge every later commit too
+    if not merge.conflicts and onto_tree in git.attributes:
+        attributes.inherit(git, merge.tree, onto_tree, trees.changed(git, before, commit.tree))
+    return merge
 
 
 def merged_by_git(git: Git, commits: Sequence[Commit], onto: Oid) -> Oid | None:

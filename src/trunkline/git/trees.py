@@ -4,8 +4,15 @@
 a third of its time on 40 of them (measured, tests/bench/restack.py). Git's merge (merge-ort)
 decides path by path, and takes a change that only one side made. Only its rename detection looks
 beyond a path, and a rename needs a deleted path (gitdiffcore(7), "diffcore-rename": pairs of a
-deleted and an added file). So if neither side lacks a path of the base, an entry that one side did
-not change is taken from the other. In every other case `merged` returns None and git merges.
+deleted and an added file). So there are two cases:
+
+- Neither side lacks a path of the base. An entry that one side did not change, or that both changed
+  alike, is taken from the other.
+- A side lacks one. No path may then be changed on both sides, not even alike. A file that was moved
+  is unchanged on the other side, so nothing has to follow it; a directory that was moved is too, so
+  no file has to follow that (git-config(1), merge.directoryRenames).
+
+In every other case `merged` returns None and git merges.
 
 tests/git/test_trees.py tests as a property that both give equal trees. The tip of every replay is
 also compared with git's own three-way merge before a ref moves (`replay.three_way`).
@@ -92,15 +99,14 @@ def _parsed(tree: Oid, raw: bytes) -> dict[bytes, tuple[bytes, Oid]]:
 def merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid | None:
     """Return the written tree of a merge; None: git has to merge, or a tree is not loaded."""
     try:
-        if not (_keeps(git, base, ours) and _keeps(git, base, theirs)):
-            return None
-        return _merged(git, base, ours, theirs)
+        renames = not (_keeps(git, base, ours) and _keeps(git, base, theirs))
+        return _merged(git, base, ours, theirs, renames=renames)
     except _Undecided:
         return None
 
 
 class _Undecided(Exception):
-    """Both sides changed an entry, or a tree is not loaded."""
+    """Both sides changed an entry, a directory would be empty, or a tree is not loaded."""
 
 
 def _tree(git: Git, name: Oid) -> Mapping[bytes, tuple[bytes, Oid]]:
@@ -128,23 +134,26 @@ def _alike(mode: bytes, other: bytes) -> bool:
     return bool(other) and all((mode == kind) == (other == kind) for kind in (_DIRECTORY, _SUBMODULE))
 
 
-def _merged(git: Git, base: Oid, ours: Oid, theirs: Oid) -> Oid:
-    if theirs in {base, ours}:
+def _merged(git: Git, base: Oid, ours: Oid, theirs: Oid, *, renames: bool) -> Oid:
+    if theirs == base or (theirs == ours and not renames):
         return ours
     if ours == base:
         return theirs
     before, mine, other = _tree(git, base), _tree(git, ours), _tree(git, theirs)
     entries = dict(mine)
-    for name, its in other.items() - before.items():
-        was, my = before.get(name, _NONE), mine.get(name, _NONE)
-        if my == its:
+    for name in {name for name, _ in before.items() ^ other.items()}:
+        was, my, its = before.get(name, _NONE), mine.get(name, _NONE), other.get(name, _NONE)
+        if my == its and not renames:
             continue
         if my == was:
             entries[name] = its
         elif my[0] == its[0] == _DIRECTORY:
-            entries[name] = _DIRECTORY, _merged(git, was[1], my[1], its[1])
+            entries[name] = _DIRECTORY, _merged(git, was[1], my[1], its[1], renames=renames)
         else:
             raise _Undecided
+    entries = {name: entry for name, entry in entries.items() if entry != _NONE}
+    if not entries:
+        raise _Undecided  # git writes no empty directory
     return _written(git, entries)
 
 
