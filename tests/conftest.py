@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from support.killing import Yard, yard
 from support.repo import Repo
+from support.soak import SOAK
 from trunkline.domain import command
 
 # No test depends on how fast or how busy the machine is.
@@ -34,6 +35,15 @@ def pytest_configure() -> None:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests that only a soak run has time for."""
+    if SOAK:
+        return
+    deselected = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from support.killing import ODD, Kill, Yard, YardLanding, records, warm
 from support.landing import BODY, SLUG, Landing, keep_receipts
 from support.repo import Repo
+from support.soak import SOAK, sample
 from trunkline.domain.note import BEGIN, END
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
@@ -20,10 +20,9 @@ RECORDS = 30
 """Records of the journal of a whole landing; `test_every_record_is_a_point` says when this is no longer so."""
 PROCESSES = 120
 """At least the programs that a whole landing runs; a point beyond the last kills nothing."""
-SOAK = int(os.environ.get("TRUNKLINE_SOAK", "0"))
 POINTS = records(RECORDS)
 TORN = [Kill("record", "torn", number) for number in range(0, RECORDS, 6)]
-BETWEEN = [Kill("process", "after", number) for number in range(0, PROCESSES, 1 if SOAK else 26)]
+BETWEEN = [Kill("process", "after", number) for number in sample(range(PROCESSES), 26)]
 
 
 @pytest.fixture
@@ -119,7 +118,7 @@ def test_every_record_is_a_point(landing: YardLanding) -> None:
     print(f"points: {len(POINTS)} of records, {len(TORN)} torn, {len(BETWEEN)} of processes")  # noqa: T201
 
 
-@pytest.mark.parametrize("kill", [*POINTS[:: 1 if SOAK else 2], *TORN, *BETWEEN], ids=str)
+@pytest.mark.parametrize("kill", [*sample(POINTS, 2), *TORN, *BETWEEN], ids=str)
 def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends where an undisturbed run ends, and the checkout is as the user left it."""
     before = checkout(landing)
@@ -146,7 +145,7 @@ def test_killed_while_git_unpacked_a_fetch(grounds: Yard, part: float) -> None:
         assert "missing" not in clone.git("fsck", "--connectivity-only")
 
 
-FAULTS = [Kill("process", when, number) for when in ODD for number in range(3, PROCESSES, 1 if SOAK else 40)]
+FAULTS = [Kill("process", when, number) for when in ODD for number in sample(range(3, PROCESSES), 40)]
 
 
 @pytest.mark.parametrize("kill", FAULTS, ids=str)
@@ -175,14 +174,11 @@ def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
         assert kill == Kill("record", "after", RECORDS - 1)
 
 
-SYSCALLS = [
-    (call, number)
-    for call in ("rename", "unlink", "link", "fsync", "mkdir")
-    for number in range(1, 40 if SOAK else 2)
-]
+SYSCALLS = [(call, number) for call in ("rename", "unlink", "link", "fsync", "mkdir") for number in range(1, 40)]
 
 
-@pytest.mark.skipif(not SOAK or shutil.which("strace") is None, reason="make soak, where strace is installed")
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize(("call", "number"), SYSCALLS)
 def test_killed_at_a_system_call(landing: YardLanding, call: str, number: int) -> None:
     """SIGKILL in a system call that changes files, of trunkline or of its git: continue, or typed again."""
@@ -307,7 +303,7 @@ def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*records(9), *[Kill("process", "after", number) for number in range(0, 48, 1 if SOAK else 12)]],
+    [*records(9), *[Kill("process", "after", number) for number in sample(range(48), 12)]],
     ids=str,
 )
 def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
@@ -357,7 +353,7 @@ def _paused_of_two(landing: Landing) -> None:
 
 
 @pytest.mark.parametrize(
-    "kill", [*records(6), *[Kill("process", "after", n) for n in range(14, 40, 1 if SOAK else 12)]], ids=str
+    "kill", [*records(6), *[Kill("process", "after", n) for n in sample(range(14, 40), 12)]], ids=str
 )
 def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:
     """Killed between two conflicts, when the work tree of the first has gone: nobody resolves the first again."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from support.killing import Kill, Yard, YardLanding, records, warm
 from support.landing import BODY, SLUG, Landing
+from support.soak import sample
 from trunkline.domain.note import BEGIN
 from trunkline.sim.client import ask
 
@@ -18,8 +18,7 @@ pytestmark = [pytest.mark.gh, pytest.mark.slow]
 UNDO_RECORDS = 14
 """Records of the journal of an undo: run, four steps of begin, intent and done, finished."""
 
-SOAK = "TRUNKLINE_SOAK" in os.environ
-BETWEEN = [Kill("process", "after", number) for number in range(0, 40, 1 if SOAK else 14)]
+BETWEEN = [Kill("process", "after", number) for number in sample(range(40), 14)]
 """Between the programs that an undo runs; a sample."""
 
 
@@ -204,7 +203,7 @@ def test_every_record_of_an_undo_is_a_point(landed: YardLanding) -> None:
     assert len(landed.invoke("log", "--json").json["runs"][0]["records"]) == UNDO_RECORDS
 
 
-@pytest.mark.parametrize("kill", [*records(UNDO_RECORDS)[:: 1 if SOAK else 2], *BETWEEN], ids=str)
+@pytest.mark.parametrize("kill", [*sample(records(UNDO_RECORDS), 2), *BETWEEN], ids=str)
 def test_continue_finishes_a_killed_undo(landed: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends as the undo would have."""
     assert landed.kill(kill, "undo").code == -9

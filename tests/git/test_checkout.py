@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 from support.killing import MEMORY
 from support.repo import Repo
+from support.soak import SOAK
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import oid
 from trunkline.git import checkout
 from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
 
-EXAMPLES = 1500 if "TRUNKLINE_SOAK" in os.environ else 30
+EXAMPLES = SOAK or 30
 SOME = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
+from support.soak import SOAK
 from trunkline.context.observation import observe_remote
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
@@ -33,7 +34,6 @@ from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
 from trunkline.system import children
 
-SOAK = "TRUNKLINE_SOAK" in os.environ
 MAIN, ONE = branch_name("main"), branch_name("feat/one")
 STACK = Stack(MAIN, "origin", (Entry(number=pr_number("1"), branch=ONE),))
 TRACKING = refs.tracking_ref("origin", MAIN)

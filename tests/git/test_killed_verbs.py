@@ -7,7 +7,6 @@ A run tries one point for each task and way, another one for each; with `TRUNKLI
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.inprocess import Killed
+from support.soak import rotated
 from support.typist import Ran
 from support.verbs import Verbs, verbs
 from trunkline.domain.records import Record
@@ -22,7 +22,6 @@ from trunkline.domain.snapshot import PrState
 from trunkline.state import journal
 from trunkline.state.lock import RepositoryLock
 
-SOAK = "TRUNKLINE_SOAK" in os.environ
 OPEN = ("one", "two", "three")
 
 
@@ -169,10 +168,7 @@ def finished(name: str) -> tuple[int, State]:
 def _points(name: str, way: str) -> list[tuple[int, bool]]:
     count, _ = finished(name)
     points = [(number, after) for number in range(count) for after in (False, True)]
-    if SOAK:
-        return points
-    rotated = 7 * list(SCENES).index(name) + 5 * WAYS.index(way)
-    return [points[rotated % len(points)]]
+    return rotated(points, 7 * list(SCENES).index(name) + 5 * WAYS.index(way))
 
 
 WAYS = ("continue", "again", "abort")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -256,10 +255,7 @@ def test_somebody_acts(monkeypatch: pytest.MonkeyPatch, mode: str, action: str, 
         assert not story.complaints, story.text()
 
 
-soak = pytest.mark.skipif("TRUNKLINE_SOAK" not in os.environ, reason="an hour: make soak")
-
-
-@soak
+@pytest.mark.soak
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("mode", MODES)
 def test_somebody_acts_at_any_time(mode: str, action: str) -> None:
@@ -319,7 +315,7 @@ def test_killed(monkeypatch: pytest.MonkeyPatch, mode: str, where: str, number: 
         assert not story.complaints, story.text()
 
 
-@soak
+@pytest.mark.soak
 @pytest.mark.parametrize("then", THEN)
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("mode", MODES)

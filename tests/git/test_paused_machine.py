@@ -5,7 +5,6 @@ The workflows run in this process (`support.inprocess`). `TRUNKLINE_SOAK` sets t
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 
@@ -16,12 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.inprocess import ENTRIES, STACK, Desk, desk
 from support.repo import Repo
+from support.soak import SOAK
 from trunkline.domain.errors import InternalError, TrunklineError
 from trunkline.engine import RunResult
 
-RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 10
+RUNS = SOAK or 10
 STEPS = 8
-PHASES = (Phase.generate, Phase.shrink) if "TRUNKLINE_SOAK" in os.environ else (Phase.generate,)
+PHASES = (Phase.generate, Phase.shrink) if SOAK else (Phase.generate,)
 """Shrinking takes minutes: it is for whoever looks into a failure."""
 BRANCHES = tuple(ENTRIES.values())
 

@@ -5,18 +5,16 @@ A run tries one way for each situation, in turn; with `TRUNKLINE_SOAK`, all thre
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 
 import pytest
 
 from support.inprocess import STACK, Desk
+from support.soak import rotated
 from support.typist import Ran
 from support.verbs import Verbs, verbs
 from trunkline.domain.snapshot import PrState
-
-SOAK = "TRUNKLINE_SOAK" in os.environ
 
 
 def _file(change: Callable[[str], str | None]) -> Callable[[Desk], None]:
@@ -128,12 +126,7 @@ SITUATIONS: dict[str, Callable[[Desk], None]] = {
 LOOKS = ("invoke status", "invoke init")
 """Commands that show the stack, or read it from GitHub itself: they end no run."""
 WAYS = ("continue", "skip", "abort")
-CASES = [
-    (name, way)
-    for number, name in enumerate(SITUATIONS)
-    for place, way in enumerate(WAYS)
-    if SOAK or (number + place) % 3 == 0
-]
+CASES = [(name, way) for number, name in enumerate(SITUATIONS) for way in rotated(WAYS, -number)]
 
 
 @pytest.mark.parametrize(("name", "way"), CASES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import shutil
 import stat
 import tempfile
@@ -25,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.killing import MEMORY
 from support.repo import Repo
+from support.soak import SOAK
 from trunkline.commands import abort, rebase, resume, undo
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context
@@ -41,7 +41,7 @@ from trunkline.state import journal
 from trunkline.steps import replay as replay_step
 from trunkline.system import files
 
-RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 48
+RUNS = SOAK or 48
 STEPS = 8
 PARTS = 4
 """So many tests share the runs, so that as many processes can."""

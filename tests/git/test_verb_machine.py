@@ -5,17 +5,16 @@ The tasks run in this process (`support.verbs`). `TRUNKLINE_SOAK` sets the numbe
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from support.soak import SOAK
 from support.typist import Ran
 from support.verbs import Declared, Verbs, quoted, verbs
 
-RUNS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 4
+RUNS = SOAK or 4
 STEPS = 12
 KINDS = ("move", "move", "drop", "drop commit", "fold", "split", "rename", "reword", "squash")
 LOSING = ("abort", "skip", "undo", "drop")

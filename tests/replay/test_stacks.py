@@ -15,8 +15,9 @@ import pytest
 
 from support import histories
 from support.replaying import Judged, Result, run
+from support.soak import SOAK
 
-STACKS = int(os.environ.get("TRUNKLINE_SOAK", "0")) or 33
+STACKS = SOAK or 33
 OURS = Path(__file__).parents[2]
 AT_HAND = [OURS, *(Path(name) for name in os.environ.get("TRUNKLINE_REPLAY", "").split(":") if name)]
 NEEDLESS_AT_MOST = 0.01

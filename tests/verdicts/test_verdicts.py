@@ -40,7 +40,7 @@ def test_a_sample_of_changes(contest: Contest) -> None:
     assert [str(each) for each in found if each.change == "nothing" and each.typed] == [], "all gates pass without"
 
 
-@pytest.mark.skipif(not os.environ.get("TRUNKLINE_SOAK"), reason="takes half an hour: make soak")
+@pytest.mark.soak
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_all_changes(contest: Contest, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
