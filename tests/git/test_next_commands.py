@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -352,6 +353,42 @@ def test_a_closed_entry(person: Typist) -> None:
     assert refused.next[-1] == "invoke rescue --pr 2"
 
 
+def test_trunk_without_a_stack_file(person: Typist) -> None:
+    """`verify` leads to `init --track`, which takes the file off git's list, and then to trunk's signers."""
+    person.desk.trunk_commits("no stack.toml", {"stack.toml": None})
+    clone, excluded = person.desk.clone, person.desk.clone.path / ".git/info/exclude"
+    text = (clone.path / "stack.toml").read_text()
+    for words in ("fetch --quiet", "remote set-head origin main", "reset --quiet --hard origin/main"):
+        clone.git(*words.split())
+    (clone.path / "stack.toml").write_text(text)
+    excluded.write_text("/stack.toml\n")
+    refused = person("invoke verify --commit main")
+    again = person.follow(
+        refused, "commands/verify.py:_fetching", "invoke verify --commit main --fetch", code=2, same=True
+    )
+    assert again.next == ["invoke init --track"]
+    tracked = person.follow(again, "commands/verify.py:policy_of", "invoke init --track")
+    assert (excluded.read_text(), tracked.next) == ("", [f"git -C {clone.path} add stack.toml"])
+    clone.git("add", "stack.toml")
+    clone.commit("track it")
+    clone.git("push", "--quiet", "origin", "HEAD:main")
+    person.follow(person("invoke init --track"), "tasks/setup.py:_track", "invoke status")
+    assert "names no signers" in person("invoke verify --fetch").error
+
+
+def test_a_stack_file_outside_of_the_work_tree(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is copied into the work tree, where `init --track` finds it tracked."""
+    person.desk.own_stack(monkeypatch)
+    refused = person("invoke init --track")
+    assert refused.code == 2
+    command, _, then = refused.next[0].partition(" && unset TRUNKLINE_STACK_FILE   # then: ")
+    subprocess.run(["sh", "-c", command], check=True)
+    monkeypatch.delenv("TRUNKLINE_STACK_FILE")
+    assert person(then).code == 0
+    assert then in person.origins
+    assert "commands/init_track.py:track" in person.origins[then]
+
+
 # -- no place without a scenario ----------------------------------------------------------------------------------
 
 AGAIN = "because: something outside failed, and the run goes on where it stopped: tests/e2e/test_faults_network.py"
@@ -403,7 +440,6 @@ ELSEWHERE: dict[str, str] = {
     "commands/attest.py:_ask": "tests/git/test_attest_story.py::test_two_persons",
     "commands/attest.py:_failure": "tests/git/test_attest_story.py::test_a_gate_fails",
     "commands/attest.py:local_commit": "tests/git/test_attest_story.py::test_what_was_typed_wrongly",
-    "commands/verify.py:commit_of": "tests/git/test_attest_story.py::test_what_was_typed_wrongly",
     "commands/verify.py:policy_of": "tests/git/test_attest_story.py::test_gates_attest_push_verify_in_a_second_clone",
     "commands/verify.py:remote_of": "tests/git/test_attest_story.py::test_what_was_typed_wrongly",
     "operations/attested_push.py:share": AGAIN,

@@ -219,10 +219,24 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("verify 57e81d4", "verify takes a commit by a flag", "trunkline verify --commit 57e81d4"),
         ("undo 20261128", "undo takes the id of a run by a flag", "trunkline undo --run 20261128"),
         ("land together", "there is no task 'together'", "trunkline land --together"),
-        ("rehearse rebas", "next: trunkline rehearse --task rebase", "trunkline rehearse rebase"),
+        ("rehearse rebas", "rehearse takes a task by a flag", "trunkline rehearse --task rebase"),
         ("status restak", "did you mean restack?", "trunkline status restack"),
         ("status extra", "there is no task 'extra'", "trunkline --list"),
         ("log log --pr 5", "log has no flag --pr", "trunkline --list"),
+        ("rebase --bogus", "next: trunkline --help rebase", "trunkline --list"),
+        ("rebase --force", "next: trunkline --help rebase", "trunkline --list"),
+        (
+            "rebase --accept-un x",
+            "did you mean --accept-unavailable?",
+            "trunkline rebase --accept-unavailable x",
+        ),
+        ("rehearse -n", "it takes neither --dry-run nor --yes", "trunkline rehearse"),
+        ("status --yes --json", "status moves no branch and publishes nothing", "trunkline status --json"),
+        ("-n restack", "-n is a flag of a task, not of trunkline", "trunkline restack -n"),
+        ("-n status", "it goes after the name of the task", "trunkline status"),
+        ("-yn --pr=519 stack.rebase --fresh", "they go after", "trunkline stack.rebase -yn --pr=519 --fresh"),
+        ("-p 519 rebase", "-p is a flag of a task", "trunkline rebase -p 519"),
+        ("-c mine --skip fmt rebase", "--skip is a flag of a task", "trunkline -c mine rebase --skip fmt"),
     ],
 )
 def test_a_command_line_that_cannot_be_read(
@@ -293,6 +307,8 @@ def test_under_invoke_beside_tasks_of_ones_own(
         ("land --method sqaush --watch", "did you mean squash?", "land --method squash --watch"),
         ("land --require gate", "did you mean gates?", "land --require gates"),
         ("rehearse --task rebse", "did you mean rebase?", "rehearse --task rebase"),
+        ("rehearse restack", "and then run restack for real", "rehearse --task restack"),
+        ("rehearse --pr 519 rebase --skip fmt", "nothing was done", "rehearse --pr 519 --task rebase --skip fmt"),
     ],
 )
 def test_a_name_is_looked_up_before_anything_runs(
@@ -302,6 +318,7 @@ def test_a_name_is_looked_up_before_anything_runs(
     """Outside any repository even: the nearest known name, and the same command with it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRUNKLINE_YES")
+    monkeypatch.setattr("sys.argv", ["invoke", *line.split()])
     with pytest.raises(SystemExit) as ended:
         Program(name="trunkline", namespace=namespace).run(["trunkline", *line.split()])
     shown = capsys.readouterr().err

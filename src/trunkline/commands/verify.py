@@ -24,7 +24,7 @@ from trunkline.domain.attestation import (
     Standing,
     emails,
 )
-from trunkline.domain.command import exact_command, task_command
+from trunkline.domain.command import caller, exact_command, task_command
 from trunkline.domain.errors import CheckFailed, Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, branch_ref
 from trunkline.domain.proof import Terms
@@ -124,7 +124,7 @@ def policy_of(git: Git, remote: str) -> Policy:
         raise UsageError(
             f"{remote}'s trunk has no stack.toml here",
             why=f"verify reads the policy from trunk alone, and {reason}",
-            next_command=(exact_command("verify", {"fetch": True}), task_command("init", "--track")),
+            next_command=(*_fetching(), task_command("init", "--track")),
         )
     stack = validation.stacks_of(found, entries=False)[0]
     trunk = refs.tracking_ref(remote, stack.trunk)
@@ -132,7 +132,7 @@ def policy_of(git: Git, remote: str) -> Policy:
     if commit is None:
         raise UsageError(
             f"trunk's stack.toml calls {stack.trunk} trunk, and {remote}/{stack.trunk} was not fetched",
-            next_command=exact_command("verify", {"fetch": True}),
+            next_command=_fetching(),
         )
     gates = stack.gates
     for key, name in (("signers", gates.signers), ("revoked", gates.revoked)):
@@ -151,6 +151,12 @@ def policy_of(git: Git, remote: str) -> Policy:
     signers = signing.signers_of(git, replace(gates, remote=remote))
     assert signers is not None  # noqa: S101 -- a file is named
     return Policy(stack, trunk, commit, signers)
+
+
+def _fetching() -> tuple[str, ...]:
+    """Return this `verify` with --fetch, or a plain one; nothing if it has fetched."""
+    given = caller().given if caller().task == "verify" else {}
+    return () if given.get("fetch") else (exact_command("verify", {**given, "fetch": True}),)
 
 
 def commit_of(git: Git, remote: str, revision: str, pr: PrNumber | None, *, fetched: bool) -> Oid:
@@ -176,9 +182,7 @@ def commit_of(git: Git, remote: str, revision: str, pr: PrNumber | None, *, fetc
     for ref in candidates:
         if (found := git.resolve(ref)) is not None:
             return found
-    raise UsageError(
-        f"the head of #{pr} is not here", next_command=exact_command("verify", {"pr": str(pr), "fetch": True})
-    )
+    raise UsageError(f"the head of #{pr} is not here", next_command=_fetching())
 
 
 def _branch_of(git: Git, remote: str, pr: PrNumber) -> BranchName | None:

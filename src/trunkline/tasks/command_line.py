@@ -51,14 +51,27 @@ def typed(argv: Sequence[str] | None = None) -> list[Typed]:
             continue
         if found:
             found[-1].words.append(word)
-        flags = [] if value_next else _flags_in(word)
-        if found and not word.startswith("--"):
-            found[-1].short += flags
-        value_next = bool(flags) and "=" not in word and word == flags[-1] and _takes_value(flags[-1])
+        if found and not value_next and not word.startswith("--"):
+            found[-1].short += flags_in(word)
+        value_next = not value_next and is_value_next(word)
     return found
 
 
-def _flags_in(word: str) -> list[str]:
+def is_value_next(word: str) -> bool:
+    """Return whether the word after a flag is its value."""
+    flags = flags_in(word)
+    return "=" not in word and word == flags[-1] and _takes_value(word)
+
+
+def flag_of(word: str) -> str:
+    """Return the flag of our table that a word such as `--dry-run` or `-n` is, without dashes; "" if none."""
+    name = word.removeprefix("--")
+    if name in FLAGS and word != name:
+        return name
+    return next((name for name, flag in FLAGS.items() if flag.short and word == f"-{flag.short}"), "")
+
+
+def flags_in(word: str) -> list[str]:
     """Return the flags in a word as Invoke parses it: `-yn` has two, `-p519` one with a value."""
     word = word.partition("=")[0]
     if word.startswith("--") or len(word) <= len("-p") or word[:2] in _WITH_VALUE:

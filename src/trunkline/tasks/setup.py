@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,10 +90,13 @@ def init(
     """Write stack.toml from the repository's open pull requests; or compare it, and update it."""
     from trunkline.commands import init as discover_workflow
 
-    if check and update:
-        raise UsageError("--check and --update are two things", next_command=task_command("init", "--check"))
+    if check + update + track > 1:
+        named = [name for name, given in (("--check", check), ("--update", update), ("--track", track)) if given]
+        raise UsageError(f"{' and '.join(named)} exclude each other", next_command=task_command("init", named[0]))
     if write_tasks:
         _write_tasks(session, alone=check or update)
+        return
+    if track and _track(session):
         return
     exists = not (check or update or session.dry_run) and discover_workflow.exists()
     seen = discover_workflow.look(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
@@ -104,11 +108,37 @@ def init(
         return
     _tell_seen(session, seen)
     if not session.dry_run:
-        _tell_written(session, discover_workflow.write(seen, track=track), track=track)
+        _tell_written(session, discover_workflow.write(seen, track=track), seen.trunk if track else "")
     _tell_branches(session, [each for stack in seen.found.stacks for each in beside(seen.open, stack)])
     _tell_proposals(session, seen)
     if not session.dry_run:
         session.terminal.next(task_command("status"))
+
+
+def _track(session: TaskSession) -> bool:
+    """Let git track the stack.toml that exists; return False if there is none."""
+    from trunkline.commands import init_track
+
+    kept = init_track.track(dry_run=session.dry_run)
+    if kept is None:
+        return False
+    session.account.update(path=str(kept.path), tracked=True)
+    if kept.is_tracked:
+        at = f"it counts for everybody once it is on {kept.remote}/{kept.trunk}"
+        session.terminal.line(("✓ ", "green"), f"git tracks stack.toml already; {kept.source or at}")
+        session.terminal.next(task_command("status"))
+        return True
+    would = "would be taken" if session.dry_run else "was taken"
+    session.terminal.line(f"{kept.path} stays, and {would} off the list of files that git leaves out")
+    if not session.dry_run:
+        _tell_add(session, kept.path, kept.trunk)
+    return True
+
+
+def _tell_add(session: TaskSession, path: Path, trunk: str) -> None:
+    files = " ".join(each for each in (path.name, ".trunkline") if (path.parent / each).exists())
+    session.terminal.line(f"  to be committed, and to be brought onto {trunk}:")
+    session.terminal.next(f"git -C {shlex.quote(str(path.parent))} add {files}")
 
 
 def _begin_next(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
@@ -122,11 +152,18 @@ def _begin_next(session: TaskSession, seen: discover_workflow.PullRequestStacks)
     session.terminal.next(task_command("status"))
 
 
-def _tell_written(session: TaskSession, path: Path, *, track: bool) -> None:
-    session.account.update(path=str(path), tracked=track)
+def _tell_written(session: TaskSession, path: Path, trunk: str) -> None:
+    """Report the new file.
+
+    Args:
+        session: the session.
+        path: the file.
+        trunk: the branch that will have it, if git shall track it; else "".
+    """
+    session.account.update(path=str(path), tracked=bool(trunk))
     session.terminal.line(f"wrote {path}")
-    if track:
-        session.terminal.line(f"  to be committed: git add {path.name} .trunkline")
+    if trunk:
+        _tell_add(session, path, trunk)
     else:
         session.terminal.line(
             "  untracked, and hidden from git status: it is there on every branch; --track keeps it in git"

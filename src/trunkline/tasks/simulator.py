@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
-from trunkline.domain.command import task_command
+from trunkline.domain.command import Command, task_command
 from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
 from trunkline.domain.rehearsal import REHEARSED
+from trunkline.tasks import command_line
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
 from trunkline.tasks.session import TaskSession
@@ -42,6 +45,7 @@ def rehearse(
         from trunkline.commands import rehearse as rehearse_workflow
         from trunkline.report import rehearsal
         from trunkline.sim import sandbox
+    _refuse_chain()
     one_of("task", task, REHEARSED)
     _require_plan(task, plan)
     with contextlib.ExitStack() as inside:
@@ -87,6 +91,29 @@ def rehearse(
             next_command=session.again({"keep": True}),
         )
     session.terminal.next(task_command("init") if example else found.command.replace(" --yes", ""))
+
+
+def _refuse_chain() -> None:
+    """Check that no task to rehearse follows `rehearse`: `rehearse restack` would then run it for real.
+
+    Raises:
+        UsageError: one does.
+    """
+    typed = command_line.typed()
+    for own, following in itertools.pairwise(typed):
+        name = command_line.own_name(following.name, REHEARSED)
+        if own.name.rpartition(".")[2] == "rehearse" and name and not _names_task(own.words):
+            argv = sys.argv[1:]
+            at = argv.index(following.name, argv.index(own.name) + 1)
+            raise UsageError(
+                f"rehearse {name}: this would rehearse a rebase, and then run {name} for real",
+                why="rehearse takes a task by a flag; nothing was done",
+                next_command=Command((*command_line.program()[:1], *argv[:at], "--task", name, *argv[at + 1 :])),
+            )
+
+
+def _names_task(words: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] == "--task" for word in words)
 
 
 def _require_plan(task: str, plan: str) -> None:

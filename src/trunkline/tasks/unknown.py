@@ -16,7 +16,7 @@ from invoke.program import Program
 from trunkline.domain.command import Command
 from trunkline.domain.errors import ExitCode, UsageError
 from trunkline.report import as_json
-from trunkline.tasks import bare_words, command_line
+from trunkline.tasks import bare_words, command_line, misplaced
 from trunkline.tasks.flags import is_set
 from trunkline.tasks.session import TaskSession
 
@@ -25,6 +25,11 @@ _LIKE = 0.6
 """The minimum similarity of words (difflib): `statsu`/`status` 0.83, `submit`/`switch` 0.5."""
 _LIKE_AFTER_TASK = 0.8
 """The same for a word after a task, which is more often a value than a second task: `nope`/`open` has 0.75."""
+
+_LIKE_FLAG = 0.7
+"""The same for a flag without its dashes: `skp`/`skip` 0.86, `force`/`fresh` 0.6."""
+_PREFIX = 3
+"""The least letters of the beginning of a flag that stand for it: `--acc`."""
 
 
 def explained(error: ParseError, names: Collection[str]) -> Exit:
@@ -44,13 +49,25 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     if task and not word.startswith("-"):
         return _after_task(error, task, word, names, helping)
     is_flag = word.startswith("-")
-    like = _nearest(word, _flags_of(error) if is_flag else sorted(names))
+    if (meant := _misplaced(argv, task, word)) is not None:
+        return _exit(task, meant.what, [meant.why], [Command((program[0], *meant.argv))])
+    like = _nearest_flags(word, _flags_of(error)) if is_flag else _nearest(word, sorted(names))
     return _exit(
         task,
         f"{task or program[0]} has no flag {word}" if is_flag else f"there is no task {word!r}",
         [f"did you mean {' or '.join(like)}?"] if like else [],
         [Command((program[0], *_replaced(argv, word, like[0])))] if like else helping,
     )
+
+
+def _misplaced(argv: Sequence[str], task: str, word: str) -> misplaced.Explained | None:
+    """Return the explanation for a flag before the task, or for one that the task does not need; else None."""
+    from trunkline.tasks.landing import taken_flags
+
+    takes = taken_flags()
+    if not task:
+        return misplaced.before_task(argv, takes)
+    return misplaced.not_needed(argv, task, word, takes.get(command_line.own_name(task, takes), ()))
 
 
 def _after_task(error: ParseError, task: str, word: str, names: Collection[str], helping: list[Command]) -> Exit:
@@ -64,7 +81,7 @@ def _after_task(error: ParseError, task: str, word: str, names: Collection[str],
     why = [f"{task} takes {taken[1]} by a flag"] if taken and taken[1] else []
     why += [f"did you mean {' or '.join(like)}?"] if like else []
     typed = [bare_words.replaced(argv, task, word, taken[0])] if taken else []
-    typed += [tuple(_replaced(argv, word, like[0]))] if like else []
+    typed += [tuple(_replaced(argv, word, like[0]))] if like and not (taken and "--task" in taken[0]) else []
     commands = [Command((program, *words)) for words in typed]
     return _exit(task, f"there is no task {word!r}", why, commands or helping)
 
@@ -102,6 +119,17 @@ def _nearest(word: str, names: Sequence[str], *, similar: float = _LIKE) -> list
     known = {**inner, **{name: name for name in names}}
     like = difflib.get_close_matches(word, list(known), n=3, cutoff=similar)
     return list(dict.fromkeys(known[each] for each in like))
+
+
+def _nearest_flags(word: str, flags: Sequence[str]) -> list[str]:
+    """Return the flags that begin with a word, or the most similar ones.
+
+    The dashes do not count: they make `--bogus` similar to `--no-push`.
+    """
+    bare = {flag.lstrip("-"): flag for flag in flags}
+    name = word.lstrip("-").partition("=")[0]
+    begun = [flag for each, flag in bare.items() if each.startswith(name) and len(name) >= _PREFIX]
+    return begun or [bare[each] for each in difflib.get_close_matches(name, list(bare), n=3, cutoff=_LIKE_FLAG)]
 
 
 def _replaced(argv: Sequence[str], word: str, by: str) -> list[str]:

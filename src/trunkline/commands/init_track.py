@@ -1,0 +1,69 @@
+"""Option `init --track`: let git track a stack.toml that it has left out so far."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from trunkline.config import location, reading, trust, validation
+from trunkline.context.loading import top_of
+from trunkline.domain.command import task_command
+from trunkline.domain.errors import UsageError
+from trunkline.git.git import Git
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A stack.toml that git tracks, or will track.
+
+    Attributes:
+        path: the file; for trunk's file, which may be in no work tree, its name.
+        source: the place, if it is not the work tree.
+        remote: the remote of its stacks.
+        trunk: the branch on which it counts for everybody.
+        is_tracked: git tracked it before.
+    """
+
+    path: Path
+    source: str
+    remote: str
+    trunk: str
+    is_tracked: bool
+
+
+def track(cwd: Path | None = None, *, dry_run: bool = False) -> Kept | None:
+    """Take the existing stack.toml off the list of files that git leaves out; return None if there is none.
+
+    The file stays where it is; its owner commits it.
+
+    Args:
+        cwd: a directory inside the checkout.
+        dry_run: change nothing.
+
+    Raises:
+        UsageError: it is invalid, or outside of the work trees.
+    """
+    git = top_of(Git(cwd or Path.cwd()))
+    found = location.locate(git, git.cwd)
+    if found is None:
+        return None
+    stack = validation.stacks_of(found, entries=False)[0]
+    path = found.path.absolute()
+    is_tracked = found.of_trunk or trust.is_tracked(git, path)
+    if not is_tracked:
+        tops = {git.cwd, location.main_work_tree(git) or git.cwd}
+        if path.parent not in tops:
+            raise UsageError(
+                f"{path} is not at the top of a work tree, so git cannot track it",
+                why=found.source,
+                next_command=f"cp {shlex.quote(str(path))} {shlex.quote(str(git.cwd))}/{reading.FILE_NAME}"
+                f" && unset {location.VARIABLE}   # then: {task_command('init', '--track')}",
+            )
+        if not dry_run:
+            from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+
+            for each in (path, path.parent / writing.SCHEMA_PATH):
+                location.keep_untracked(git, each, untracked=False)
+            trust.confirm(git, found)
+    return Kept(path, found.source, stack.remote, stack.trunk, is_tracked)
