@@ -24,6 +24,7 @@ from trunkline.steps import gates
 from trunkline.tasks import receipts
 from trunkline.tasks.session import TaskSession
 
+TIP = Oid("a" * 40)
 TOOLCHAIN = Cause(
     CauseId.TOOLCHAIN, "the toolchain 1.89.0 is not installed", "1.89.0", "rustup toolchain install 1.89.0"
 )
@@ -41,7 +42,7 @@ def context(*, answer: bool | None = None, accepted: frozenset[str] = frozenset(
 
     return SimpleNamespace(
         reporter=SimpleNamespace(ask=ask), entry=SimpleNamespace(key=519, label="#519"),
-        verified_commit=lambda: Oid("a" * 40), waivers=Waivers(accepted),
+        waivers=Waivers(accepted),
         run=SimpleNamespace(decisions=Decisions()),
     )  # fmt: skip
 
@@ -59,7 +60,7 @@ def failed(name: str, log: str = "") -> GateOutcome:
 def test_everything_that_is_missing_is_said_before_the_first_gate_runs() -> None:
     """Both causes, each once with all its gates, how to fix them, and how to go on without what is unavailable."""
     with pytest.raises(CheckFailed) as refused:
-        gates._refuse_first(context(), (failed("build"), unavailable("msrv"), failed("test")))
+        gates._refuse_first(context(), TIP, (failed("build"), unavailable("msrv"), failed("test")))
     error = refused.value
     assert (
         error.what == "3 gates did not pass: build, msrv, test (#519 at aaaaaaa); no gate was run, nothing was pushed"
@@ -78,17 +79,17 @@ def test_everything_that_is_missing_is_said_before_the_first_gate_runs() -> None
 def test_a_person_may_go_on_without_what_is_unavailable() -> None:
     """Asked once; yes counts for the rest of the task, no refuses; what will fail is not asked about."""
     there = context(answer=True)
-    gates._refuse_first(there, (unavailable("msrv"),))
+    gates._refuse_first(there, TIP, (unavailable("msrv"),))
     assert there.run.decisions.accepted == {"msrv"}
     with pytest.raises(CheckFailed, match=r"1 gate did not pass: msrv \(#519 at aaaaaaa\); no gate was run"):
-        gates._refuse_first(context(answer=False), (unavailable("msrv"),))
+        gates._refuse_first(context(answer=False), TIP, (unavailable("msrv"),))
     with pytest.raises(CheckFailed):
-        gates._refuse_first(context(), (failed("build"),))
+        gates._refuse_first(context(), TIP, (failed("build"),))
 
 
 def test_what_was_accepted_by_name_stops_nothing() -> None:
     """`--accept-unavailable msrv`: nobody is asked."""
-    gates._refuse_first(context(accepted=frozenset({"msrv"})), (unavailable("msrv"),))
+    gates._refuse_first(context(accepted=frozenset({"msrv"})), TIP, (unavailable("msrv"),))
 
 
 def test_gates_with_one_cause_are_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,10 +97,10 @@ def test_gates_with_one_cause_are_one_failure(tmp_path: Path, monkeypatch: pytes
     there = context()
     there.git = SimpleNamespace(cwd=tmp_path)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
-    plain = gates._failure(there, [failed("build", "/logs/build.log")])
+    plain = gates._failure(there, TIP, [failed("build", "/logs/build.log")])
     assert "invoke gates --pr 519" in plain.next_commands
     (tmp_path / "noxfile.py").touch()
-    error = gates._failure(there, [failed("build", "/logs/build.log"), failed("clippy", "/logs/clippy.log")])
+    error = gates._failure(there, TIP, [failed("build", "/logs/build.log"), failed("clippy", "/logs/clippy.log")])
     assert error.why.count("there is no Cargo.lock") == 1
     assert error.why.splitlines()[-1] == "  log: /logs/build.log"
     assert 'nox -s "gates(build)" -- --commit aaaaaaa' in error.next_commands

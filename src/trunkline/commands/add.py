@@ -77,7 +77,7 @@ def plan(context: Context, request: Request) -> Adding:
     git, stack = context.git, context.stack
     rebase.refuse_while_paused(context, (StepName.REPLAY,))
     stack_file.require_own(git, stack.trunk, stack.remote)
-    branch = request.branch or _derived(context, request)
+    branch = request.branch or _derived(git, stack, request)
     if any(entry.branch == branch for entry in stack.entries):
         raise UsageError(
             f"{branch} is an entry of the stack already",
@@ -115,7 +115,7 @@ def _commit(added: AddedEntry) -> Oid:
     return added.commit
 
 
-def _derived(context: Context, request: Request) -> BranchName:
+def _derived(git: Git, stack: Stack, request: Request) -> BranchName:
     """Return the name of a new branch from the subject of the message.
 
     Raises:
@@ -124,7 +124,6 @@ def _derived(context: Context, request: Request) -> BranchName:
     subject = title_of(request.message)
     if not subject:
         raise WrongFlag("a new entry needs a commit message", why="nothing was changed", flags={"message": "MESSAGE"})
-    git, stack = context.git, context.stack
     branches = [str(entry.branch) for entry in stack.entries]
     prefix = stack.submit.prefix or branch_names.prefix_of(branches)
     name = branch_names.derived(subject, prefix, {*branches, *_existing(git, stack.remote)})

@@ -151,12 +151,12 @@ def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
         )
 
 
-def message_of(context: Context, planned: Rewriting) -> str:
+def message_of(git: Git, planned: Rewriting) -> str:
     """Return the message of the commit that a plan amends; "" if it is not in UTF-8."""
     target = next((old for old, new in planned.rewrites[0].result.mapped if old != new), None)
     if target is None:
         return ""
-    (commit,) = history.read_commits(context.git, [target])
+    (commit,) = history.read_commits(git, [target])
     try:
         return "" if commit.encoding else commit.message.decode()
     except UnicodeDecodeError:

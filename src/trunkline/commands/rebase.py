@@ -12,6 +12,7 @@ import msgspec
 
 from trunkline.context import open_run
 from trunkline.context.loading import open_context, top_of
+from trunkline.context.observer import Part
 from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.scope import Scope
@@ -288,7 +289,8 @@ def unless_merged(context: Context, name: StepName, function: StepFunction) -> S
 def settle_last(context: Context, held: lock.RepositoryLock) -> None:
     """Restore a checkout that a killed run left half moved (`local_branch.settle`)."""
     for run in open_run.stopped_runs(context.state):
-        if local_branch.settle(context, held, run):
+        if local_branch.settle(context.project, held, run):
+            context.observer.changed(Part.LOCAL)
             context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
 
 

@@ -28,7 +28,7 @@ from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName
 from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
-from trunkline.operations import local_branch, revert
+from trunkline.operations import inclusion, local_branch, revert
 from trunkline.planning import pushed_commits
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
@@ -205,7 +205,7 @@ class _Going(msgspec.Struct, frozen=True):
         """
         entry, tip = pushed_commits.named(self.context.view(), name)
         step_context = StepContext(self.held, self.log, Step(StepName.REPLAY, "include"))
-        pushed_commits.include(self.context.of(entry), step_context, tip)
+        inclusion.include(self.context.of(entry), step_context, tip)
 
     def _included(self) -> frozenset[StepKey]:
         """Return the steps to repeat after an include: the replay, and all that depend on it."""

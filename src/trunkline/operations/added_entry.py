@@ -6,8 +6,6 @@ import shlex
 
 from msgspec.structs import replace
 
-from trunkline.context.observer import Part
-from trunkline.context.run import Context
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_name, branch_ref
@@ -64,14 +62,20 @@ def require_unchanged(git: Git, added: AddedEntry) -> None:
         )
 
 
-def take_back(context: Context, step_context: StepContext, added: AddedEntry) -> Outcome:
+def take_back(git: Git, step_context: StepContext, stack: str, added: AddedEntry) -> Outcome:
     """Take the entry out of stack.toml, and bring the checkout back to where `add` found it.
 
     The branch stays. The files come back only if nothing was changed since.
+
+    Args:
+        git: the checkout.
+        step_context: the step's arguments.
+        stack: the stack's name.
+        added: the entry as it was added.
     """
-    git, lock = context.git, step_context.lock
+    lock = step_context.lock
     stack_file.change_entries(
-        git, lock, context.stack.name, lambda entries: [each for each in entries if each.branch != added.branch]
+        git, lock, stack, lambda entries: [each for each in entries if each.branch != added.branch]
     )
     if added.commit is None or added.staged is None or added.head is None:
         return Outcome("added", f"{added.branch} is no entry any more")
@@ -84,7 +88,6 @@ def take_back(context: Context, step_context: StepContext, added: AddedEntry) ->
                 git, lock, old=added.commit, new=added.staged, what=f"your checkout cannot leave {added.branch}"
             )
         git.mutate(lock, "symbolic-ref", "HEAD", came_from, display=f"git switch {shlex.quote(added.came_from)}")
-        context.observer.changed(Part.LOCAL)
         return Outcome("added", f"{added.branch} is no entry any more; its changes are staged on {added.came_from}")
     return Outcome("added", f"{added.branch} is no entry any more; the branch and your checkout stay")
 

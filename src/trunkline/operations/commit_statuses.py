@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from trunkline.context.run import Context
+from typing import TYPE_CHECKING
+
+from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.attestation import status_text
 from trunkline.domain.names import Oid, short
@@ -11,37 +13,41 @@ from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.planning.verification import gates_for
 
+if TYPE_CHECKING:
+    from trunkline.gates.proof import Surroundings
 
-def publish(context: Context, step_context: StepContext, tip: Oid) -> tuple[str, ...]:
+
+def publish(scope: Scope, machine: Surroundings, step_context: StepContext, tip: Oid) -> tuple[str, ...]:
     """Write a commit status for each gate with a receipt for this commit; keep equal statuses.
 
     A gate without a fresh pass gets no status, whatever was published before.
 
     Args:
-        context: the entry's context.
+        scope: the entry.
+        machine: the toolchains and cargo's configuration on this machine.
         step_context: the step's arguments.
         tip: the pushed commit.
 
     Returns:
         The messages for the user.
     """
-    if not context.stack.publish.statuses:
+    if not scope.stack.publish.statuses:
         return ()
-    gates = gates_for(context.project, context.observer.machine(), tip)
+    gates = gates_for(scope.project, machine, tip)
     passed = {name: outcome for name, outcome in gates if outcome and outcome.proven}
-    published = context.github.statuses(tip)
+    published = scope.github.statuses(tip)
     expected = {f"{OUR_CONTEXTS}{name}": status_text(outcome) for name, outcome in passed.items()}
     missing = {name: message for name, message in expected.items() if published.get(name) != ("success", message)}
     if missing:
-        context.reporter.require_approval(
+        scope.reporter.require_approval(
             f"{count_of(len(missing), 'commit status', 'commit statuses')} on {short(tip)}"
         )
-        about = step_context.about(context.entry)
+        about = step_context.about(scope.entry)
         step_context.note(records.StatusesPublished(*about, commit=tip, statuses=tuple(sorted(missing))))
-        slug = context.repository.slug
-        context.reporter.command(
+        slug = scope.repository.slug
+        scope.reporter.command(
             f"gh api repos/{slug}/statuses/{tip} -f state=success -f context={OUR_CONTEXTS}GATE ..."
         )
     for name, message in missing.items():
-        context.github.set_status(tip, name, message)
+        scope.github.set_status(tip, name, message)
     return (f"{count_of(len(expected), 'status', 'statuses')}: {', '.join(sorted(expected))}",) if expected else ()

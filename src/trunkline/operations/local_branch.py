@@ -171,19 +171,16 @@ def move(
     context.observer.moved(branch, new)
 
 
-def settle(context: Context, lock: RepositoryLock, run: Run) -> bool:
+def settle(project: Project, lock: RepositoryLock, run: Run) -> bool:
     """Restore a checkout that a killed run had begun to move; return whether there was one.
 
     If it contains changes of the user, nothing is touched and the following check reports them
     (`checkout.put_back`).
     """
-    half = _half_moved(context.project, run)
+    half = _half_moved(project, run)
     if half is None:
         return False
-    brought = checkout.put_back(context.git, lock, old=half[0], new=half[1])
-    if brought:
-        context.observer.changed(Part.LOCAL)
-    return brought
+    return checkout.put_back(project.git, lock, old=half[0], new=half[1])
 
 
 def _half_moved(project: Project, run: Run) -> tuple[Oid, Oid] | None:

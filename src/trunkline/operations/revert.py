@@ -292,4 +292,6 @@ def restore_entry(context: Context, step_context: StepContext, change: EntryInse
     """Take an added entry out of stack.toml again; errors as of `added_entry.take_back`."""
     if not is_listed(context):
         return Outcome("entry", f"{context.entry.branch} is not in stack.toml", StepStatus.NOTHING)
-    return added_entry.take_back(context, step_context, change.added)
+    outcome = added_entry.take_back(context.git, step_context, context.stack.name, change.added)
+    context.observer.changed(Part.LOCAL)
+    return outcome

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -19,7 +18,6 @@ from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import EntryKey, Oid, short
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.words import count_of
-from trunkline.engine import StepContext
 from trunkline.git import history
 from trunkline.state.journal import Run
 
@@ -99,30 +97,7 @@ def refuse(view: View) -> None:
         Paused: commits were pushed; the error lists them and the command that includes them.
     """
     if found := commits(view):
-        raise _paused(view, found)
-
-
-def settle(context: Context, step_context: StepContext) -> None:
-    """Check as `refuse` does, but prompt an interactive user to include the commits.
-
-    Raises:
-        Paused: commits were pushed, and the user did not include them.
-    """
-    found = commits(context.view())
-    if not found:
-        return
-    for line in _listed(found):
-        context.reporter.progress(line)
-    what = f"{context.entry.full_label}: {count_of(len(found), 'commit')} pushed since the run began"
-    if not context.reporter.ask_person(f"{what}. Take {'it' if len(found) == 1 else 'them'} in?"):
-        raise _paused(context, found)
-    include(context, step_context, found[-1].oid)
-
-
-def include(context: Context, step_context: StepContext, tip: Oid) -> None:
-    """Record that the user includes the commits pushed to the entry's branch, up to a tip."""
-    step_context.note(records.Included(*step_context.about(context.entry), new=tip))
-    context.run.decisions = context.run.decisions.including(context.entry.key, tip)
+        raise paused(view, found)
 
 
 def named(view: View, name: str) -> tuple[Entry, Oid]:
@@ -161,15 +136,17 @@ def _began(view: View) -> InitialTips | None:
     return view.decisions.initial_tips.get(view.entry.key)
 
 
-def _listed(found: tuple[Commit, ...]) -> list[str]:
+def listed(found: tuple[Commit, ...]) -> list[str]:
+    """Return a line for each commit: its id, author and subject."""
     return [f'{short(commit.oid)} {commit.author_name}: "{commit.subject}"' for commit in found]
 
 
-def _paused(scope: Scope, found: tuple[Commit, ...]) -> Paused:
+def paused(scope: Scope, found: tuple[Commit, ...]) -> Paused:
+    """Return the error for commits that were pushed since the run began, with the command that includes them."""
     entry, count = scope.entry, count_of(len(found), "commit")
     return Paused(
         f"{entry.full_label}: {count} pushed to {scope.stack.remote} since this run began",
-        why="\n".join(_listed(found))
+        why="\n".join(listed(found))
         + "\nnobody who began the run has seen that: --yes does not cover it. Take it in, or go back:",
         next_command=(task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]), task_command("abort")),
     )

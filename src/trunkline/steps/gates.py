@@ -54,7 +54,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,
         progress=watch.ended, began=watch.began, say=context.reporter.progress, printed=watch.printed,
-        compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, stopped),
+        compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, tip, stopped),
     )  # fmt: skip
     context.reporter.gates_ended(time.monotonic() - started)
     context.observer.changed()  # gates can run for minutes: observe again
@@ -69,7 +69,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     }
     wrong = [outcome for outcome in outcomes if not context.waivers.allow(outcome)]
     if wrong:
-        raise _failure(context, wrong, data=data)
+        raise _failure(context, tip, wrong, data=data)
     return _passed(outcomes, short(tip), data, coverage, time.monotonic() - started)
 
 
@@ -141,7 +141,7 @@ def _remark(outcome: GateOutcome) -> str:
     return "" if outcome.proven else f"{outcome.gate} {outcome.words}: it verified nothing"
 
 
-def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
+def _refuse_first(context: Context, tip: Oid, stopped: tuple[GateOutcome, ...]) -> None:
     """Stop before the first gate if some gates are known to fail.
 
     An interactive user may continue without gates that are unavailable.
@@ -161,28 +161,29 @@ def _refuse_first(context: Context, stopped: tuple[GateOutcome, ...]) -> None:
             context.run.decisions = context.run.decisions.accepting({outcome.gate for outcome in wrong})
             return
     data = {"outcomes": [outcome.to_json() for outcome in stopped]}
-    raise _failure(context, wrong, "no gate was run, nothing was pushed", data)
+    raise _failure(context, tip, wrong, "no gate was run, nothing was pushed", data)
 
 
 def _failure(
-    context: Context,
+    scope: Scope,
+    commit: Oid,
     wrong: list[GateOutcome],
     then: str = "nothing was pushed",
     data: Mapping[str, Any] | None = None,
 ) -> CheckFailed:
     """Return the error for gates that did not pass, grouped by cause."""
-    tip = short(context.verified_commit())
+    tip = short(commit)
     groups = by_cause(wrong)
     firsts = [group[0] for group in groups]
     ran = [outcome for outcome in firsts if outcome.log]
-    alone = [run_again(context.git, outcome, tip, context.entry.key) for outcome in ran[:1]]
+    alone = [run_again(scope.git, outcome, tip, scope.entry.key) for outcome in ran[:1]]
     flags = waiver_flags(wrong)
-    again = same_command(flags, pr=context.entry.key) if flags else task_command("continue")
+    again = same_command(flags, pr=scope.entry.key) if flags else task_command("continue")
     names = ", ".join(outcome.gate for outcome in wrong)
     failed = all(outcome.verdict in {Verdict.FAILED, Verdict.TIMED_OUT} for outcome in wrong)
     verb = "failed" if failed else "did not pass"
     return CheckFailed(
-        f"{count_of(len(wrong), 'gate')} {verb}: {names} ({context.entry.label} at {tip}); {then}",
+        f"{count_of(len(wrong), 'gate')} {verb}: {names} ({scope.entry.label} at {tip}); {then}",
         why="\n".join(_explained(group) for group in groups),
         next_command=tuple(dict.fromkeys([*(each.fix for each in firsts if each.fix), *alone, again])),
         data=data,

@@ -129,7 +129,10 @@ class Notes:
         result = self._results[context.entry.pr]
         if isinstance(result, TrunklineError):
             raise result
-        return replace(result, details=commit_statuses.publish(context, step_context, context.local_tip()))
+        return replace(
+            result,
+            details=commit_statuses.publish(context, context.observer.machine(), step_context, context.local_tip()),
+        )
 
     def _write(self, step_context: StepContext) -> dict[PrNumber, Outcome | TrunklineError]:
         results: dict[PrNumber, Outcome | TrunklineError] = {}

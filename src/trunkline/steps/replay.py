@@ -25,9 +25,9 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import Pause, StepContext
 from trunkline.git import history, local_refs, replay
-from trunkline.operations import conflict, local_branch
+from trunkline.operations import conflict, inclusion, local_branch
 from trunkline.operations.local_branch import refuse_unmovable
-from trunkline.planning import pushed_commits, update_merge
+from trunkline.planning import update_merge
 from trunkline.planning.replay_plan import against_merge, preview_replay, refuse_nothing_left, signing, still_holds
 
 
@@ -134,7 +134,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Paused: somebody pushed to the branch after the run began.
         Pause: a commit conflicts; its work tree waits for the user.
     """
-    pushed_commits.settle(context, step_context)
+    inclusion.settle(context, step_context)
     foreseen = _as_planned(context)
     if foreseen.nothing:
         return _nothing(context, step_context, foreseen.work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.names import BranchName
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -24,7 +25,9 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry]) -
 
     An entry that goes on under another branch keeps its table.
     """
-    text, text_after = stack_file.entries_text(context.git, context.stack.name, entries, _renamed(context, entries))
+    text, text_after = stack_file.entries_text(
+        context.git, context.stack.name, entries, _renamed(context.view(), entries)
+    )
     listed = ", ".join(entry.label for entry in entries)
     if text == text_after:
         return Outcome("stack.toml", f"has {listed} already", StepStatus.NOTHING)
@@ -32,10 +35,10 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry]) -
     return Outcome("stack.toml", f"has {listed}")
 
 
-def _renamed(context: Context, entries: Sequence[Entry]) -> dict[BranchName, BranchName]:
+def _renamed(view: View, entries: Sequence[Entry]) -> dict[BranchName, BranchName]:
     """Return the old branch of each entry that replaces a removed one, by the new branch."""
-    view, kept = context.view(), {entry.branch for entry in entries}
-    removed = [entry for entry in context.stack.entries if entry.branch not in kept]
+    kept = {entry.branch for entry in entries}
+    removed = [entry for entry in view.stack.entries if entry.branch not in kept]
     found = {}
     for entry in entries if removed else ():
         tip = view.of(entry).local.local if entry.number is None else None

@@ -15,9 +15,8 @@ from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import local_refs, obstacles, refs
-from trunkline.operations import added_entry, local_branch, stashed
+from trunkline.operations import added_entry, inclusion, local_branch, stashed
 from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_unmovable
-from trunkline.planning import pushed_commits
 
 
 def plan(view: View) -> Step:
@@ -114,7 +113,7 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
         return local
     if local.remote is None:
         raise context.no_branch()
-    pushed_commits.settle(context, step_context)
+    inclusion.settle(context, step_context)
     remote, ref = context.stack.remote, branch_ref(local.branch)
     step_context.log_intent(records.BranchMoved(*step_context.about(context.entry), old=None, new=local.remote))
     tracking = refs.tracking_ref(remote, local.branch)

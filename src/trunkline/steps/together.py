@@ -16,7 +16,7 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.operations import local_branch
+from trunkline.operations import inclusion, local_branch
 from trunkline.planning import merge_as_is, pushed_commits, together
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merge_as_is import Terms
@@ -90,7 +90,7 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
         Paused: somebody pushed to the branch after the run began.
         Refused: the entry must be rewritten.
     """
-    pushed_commits.settle(context, step_context)
+    inclusion.settle(context, step_context)
     tip = entry_tip(context.view())
     known = context.run.decisions.merges.get(context.entry.key)
     if context.entry.key not in context.run.decisions.replays or known is None or known.head != tip.oid:
@@ -184,7 +184,7 @@ def _catch_up(context: Context, step_context: StepContext) -> bool:
     moved = view.pull_request().head_oid != view.local_tip()
     if moved:
         fetch.run(context, step_context)
-        pushed_commits.settle(context, step_context)
+        inclusion.settle(context, step_context)
         view = context.view()
         tip = entry_tip(view)
         why = f"caught up with {context.stack.remote}"

@@ -16,7 +16,7 @@ from trunkline.domain.names import short
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.operations import attested_push, local_branch
+from trunkline.operations import attested_push, inclusion, local_branch
 from trunkline.planning import merge_as_is, pushed_commits, together
 from trunkline.planning.verification import is_unverified
 from trunkline.steps import checks, gates, note, replay
@@ -41,7 +41,7 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
         Refused: it must be rewritten, and stack.toml forbids that; else see `replay.run`.
         Paused, Pause: see `replay.run`.
     """
-    pushed_commits.settle(context, step_context)
+    inclusion.settle(context, step_context)
     choice, foreseen = _chosen(context)
     if choice.reason:
         merge_as_is.refuse_rewriting(context.stack, (context.entry.pr, choice))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.context.observation import World
 from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
@@ -9,7 +10,7 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, ExternalError, Paused, Refused, TrunklineError
-from trunkline.domain.names import PrNumber
+from trunkline.domain.names import EntryKey, PrNumber
 from trunkline.domain.native import stack_of
 from trunkline.domain.options import Options
 from trunkline.domain.readiness import Readiness, Ready, evaluate
@@ -62,7 +63,7 @@ def run(context: Context, step_context: StepContext | None = None, *, native: bo
             the required receipts do not prove every gate.
         ExternalError: the time limit was reached.
     """
-    if step_context is not None and not native and not _is_merged(context):
+    if step_context is not None and not native and not _is_merged(context.world(), context.entry.key):
         target_trunk(context, step_context)
     found = _until_decided(context)
     if found is None:
@@ -110,7 +111,7 @@ def _until_decided(context: Context) -> Readiness | None:
 
     def look() -> Readiness | None:
         context.observer.changed(Part.REMOTE)
-        if _is_merged(context):
+        if _is_merged(context.world(), context.entry.key):
             return None
         pr = context.view().pull_request()
         return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context.project))
@@ -133,8 +134,8 @@ def _until_decided(context: Context) -> Readiness | None:
     )
 
 
-def _is_merged(context: Context) -> bool:
-    pr = context.world().snapshot.pr(context.entry.key)
+def _is_merged(world: World, key: EntryKey) -> bool:
+    pr = world.snapshot.pr(key)
     return pr is not None and pr.state is PrState.MERGED
 
 

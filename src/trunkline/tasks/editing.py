@@ -78,7 +78,7 @@ def amend(
     if not session.dry_run and not no_verify:
         with hooks.running(session):
             changed = commit_hooks.check_changes(context.git, everything=all)
-            before = message or amend_command.message_of(context, planned)
+            before = message or amend_command.message_of(context.git, planned)
             source = "message" if message else "commit"
             after = commit_hooks.message_of(context.git, before, source=source) if before else before
         if changed or after != before:

@@ -14,6 +14,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.modify_operations import Operation
 from trunkline.domain.step import Outcome, StepName, StepStatus
+from trunkline.git.git import Git
 from trunkline.operations import commit_hooks
 from trunkline.system.files import private_directory, replace_bytes
 from trunkline.tasks import hooks
@@ -123,7 +124,7 @@ def _modify(
     from trunkline.commands import modify as modify_command
     from trunkline.commands import rewriting as rewriting_command
 
-    verify = _verified(context) if asked.verify and not session.dry_run else None
+    verify = _verified(context.git) if asked.verify and not session.dry_run else None
     with hooks.running(session):
         made = modify_command.plan(context, stacked, lines, closes=asked.close, verify=verify)
     if made is None:
@@ -138,14 +139,14 @@ def _modify(
     _tell_next(session, made)
 
 
-def _verified(context: Context) -> Callable[[Commit, bytes], bytes]:
+def _verified(git: Git) -> Callable[[Commit, bytes], bytes]:
     """Return a function that runs the message hooks on the new message of a commit."""
 
     def verified(commit: Commit, message: bytes) -> bytes:
         if commit.encoding:
             return message  # the hooks expect UTF-8
         try:
-            return commit_hooks.message_of(context.git, message.decode()).encode()
+            return commit_hooks.message_of(git, message.decode()).encode()
         except UnicodeDecodeError:
             return message
 
