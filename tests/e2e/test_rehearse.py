@@ -137,6 +137,7 @@ def test_a_bad_day(stack: YardLanding, fault: str, code: int) -> None:
     if fault == "somebody-pushes":
         assert "1 commit pushed to origin since this run began" in ran.err
         assert f"next: invoke rehearse --pr 519 --skip fmt,gates --fault {fault} --json --keep" in ran.err
+        assert "next: invoke continue" not in ran.err  # there is nothing to continue outside of the sandbox
     assert everything(stack) == before
 
 

@@ -353,6 +353,21 @@ def test_a_closed_entry(person: Typist) -> None:
     assert refused.next[-1] == "invoke rescue --pr 2"
 
 
+def test_undo_after_a_run_that_changed_nothing(person: Typist, gates: Gates) -> None:
+    """The restack before the failed `land` is not taken back by itself, but by name."""
+    person.desk.trunk_commits("moves on", {"more.txt": "more\n"})
+    before = person.desk.tips()
+    assert person("invoke restack").code == 0
+    restacked = person.desk.newest().id
+    gates.come_to(Verdict.FAILED)
+    assert person("invoke land").code == 1
+    refused = person("invoke undo")
+    assert "land of #1, #2, #3, the newest run, has nothing to undo" in refused.error
+    done = person.follow(refused, "commands/undo.py:_older", f"invoke undo --run {restacked}")
+    assert f"restack of #1, #2, #3: back to before run {restacked}" in done.out
+    assert person.desk.tips() == before
+
+
 def test_trunk_without_a_stack_file(person: Typist) -> None:
     """`verify` leads to `init --track`, which takes the file off git's list, and then to trunk's signers."""
     person.desk.trunk_commits("no stack.toml", {"stack.toml": None})

@@ -42,6 +42,8 @@ from trunkline.system import logged_process, process
 from trunkline.system.files import private_directory
 
 _SECONDS = 4 * 3600.0
+NEXT = "next: "
+"""The words before a command to type."""
 
 
 class _Sandbox(msgspec.Struct, frozen=True):
@@ -84,7 +86,7 @@ def rehearse(
             box.github.arm(armed)
             before = _seen(scope.repository, box)
             prepared = time.monotonic()
-            code = _perform(scope.reporter, box, arguments, unset)
+            code, following = _perform(scope.reporter, box, arguments, unset, show_next=keep)
             done = time.monotonic()
             after = _seen(scope.repository, box)
             found = Rehearsed(
@@ -98,6 +100,7 @@ def rehearse(
                 faults=sum(each.times for each in armed),
                 hits=box.github.hits(),
                 place=str(root) if keep else "",
+                following=following,
             )
         if keep:
             _leave_door(box, root)
@@ -279,23 +282,40 @@ def _faults(scope: Scope, day: str) -> tuple[Fault, ...]:
     return read_faults(DAYS / f"{day}.toml", known)
 
 
-def _perform(reporter: Reporter, box: _Sandbox, arguments: Sequence[str], unset: Collection[str]) -> int:
-    """Run the task in the sandbox as a user would, and pass its output on."""
+def _perform(
+    reporter: Reporter, box: _Sandbox, arguments: Sequence[str], unset: Collection[str], *, show_next: bool
+) -> tuple[int, tuple[str, ...]]:
+    """Run the task in the sandbox as a user would, and pass its output on.
+
+    Args:
+        reporter: receives the output.
+        box: the sandbox.
+        arguments: the task with its flags.
+        unset: environment variables to remove.
+        show_next: pass on the next commands that are ours, too; they are for a shell in the sandbox.
+
+    Returns:
+        The exit code, and the next commands.
+    """
     # Commands that the task suggests name the program that called us.
     start = f"import sys; sys.argv[0] = {caller().program[0]!r}; from trunkline.tasks.program import main; main()"
     argv = [sys.executable, "-c", start, *arguments]
     inherited = {
         name: value for name, value in box.environment.items() if name not in unset and not name.startswith("INVOKE_")
     }
-    env = {**inherited, "PYTHONUNBUFFERED": "1"}
+    env = {**inherited, "PYTHONUNBUFFERED": "1", "TRUNKLINE_YES": "1"}
+    following: list[str] = []
 
     def pass_on(line: bytes) -> None:
-        reporter.progress("| " + line.decode("utf-8", "replace").rstrip("\n"))
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        if text.startswith(NEXT):
+            following.append(text.removeprefix(NEXT))
+        if show_next or not text.startswith(f"{NEXT}{caller().program[0]} "):
+            reporter.progress(f"| {text}")
 
     log = box.checkout.parent / "task.log"
-    return logged_process.run_logged(
-        argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=pass_on
-    ).returncode
+    done = logged_process.run_logged(argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=pass_on)
+    return done.returncode, tuple(following)
 
 
 def _seen(repository: Repository, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:

@@ -46,23 +46,42 @@ class Undo(msgspec.Struct, frozen=True):
 def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
     """Return the run to revert: the named one, or the newest finished one with changes; or None.
 
+    A run that set out to move a branch is passed over only by name: after a `land` that failed at once,
+    `undo` does not take back the `restack` before it.
+
     Raises:
         Paused: the run is paused.
-        Refused: the run is not finished, its journal is damaged, or its changes have been changed
-            since.
+        Refused: the run is not finished, its journal is damaged, its changes have been changed
+            since, or only an older run has something to undo.
         UsageError: there is no such run.
     """
     state = top_of(Git(cwd or Path.cwd())).state_dir()
     if run:
         chosen = _named(tuple(journal.runs(state)), run)
         return _decided(chosen, reporter, cwd)
+    newest: Run | None = None
     for each in journal.runs(state):
         if not each.started or each.state == "aborted":
             continue
         found = _decided(each, reporter, cwd) if each.state == "finished" or each.changed else None
         if found is not None and found.changes:
+            if newest is not None:
+                raise _older(newest, each)
             return found
+        newest = newest or (each if each.moves else None)
     return None
+
+
+def _older(newest: Run, older: Run) -> Refused:
+    """Return the refusal to undo a run that is not the newest one that set out to move a branch."""
+    unchanged = "it ended before it changed anything"
+    kept = "what it changed cannot be taken back, or nothing was left to do: a merge and a new pull request stay"
+    return Refused(
+        f"{open_run.name_of(newest)}, the newest run, has nothing to undo",
+        why=f"{kept if newest.changed else unchanged} (run {newest.id})\n"
+        f"nothing was undone; to undo the run before it, {open_run.name_of(older)}:",
+        next_command=(task_command("undo", "--run", older.id), task_command("log")),
+    )
 
 
 def _named(runs: tuple[Run, ...], name: str) -> Run:

@@ -190,7 +190,7 @@ def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
     if run.damaged:
         refused = run.refusal()
         return refused.what, refused.why, refused.next_commands, ""
-    name = f"{run.task} of {_entries(run)}"
+    name = name_of(run)
     if run.state == "aborting":
         return f"the abort of {name} is not finished", "it stopped half way", (task_command("abort"),), ""
     pause = run.pause
@@ -202,6 +202,11 @@ def _facts(run: Run) -> tuple[str, str, tuple[str, ...], str]:
     what = f"{name} is paused at commit {short(pause.rest[0])} of {pause.full_label}"
     why = f"a conflict in {', '.join(pause.files)}\nresolve it in {pause.worktree}"
     return what, why, go_on(), pause.worktree
+
+
+def name_of(run: Run) -> str:
+    """Return the task and the entries of a run: `restack of #518, #519`."""
+    return f"{run.task} of {_entries(run)}"
 
 
 def _entries(run: Run) -> str:

@@ -44,6 +44,7 @@ class Rehearsed(msgspec.Struct, frozen=True):
         faults: the number of injected faults.
         hits: the number of faults that occurred.
         place: the sandbox if it was kept; else "".
+        following: the next commands that the task printed; they are for a shell in the sandbox.
     """
 
     command: str
@@ -56,3 +57,4 @@ class Rehearsed(msgspec.Struct, frozen=True):
     faults: int = 0
     hits: int = 0
     place: str = ""
+    following: tuple[str, ...] = ()

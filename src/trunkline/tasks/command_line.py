@@ -57,6 +57,18 @@ def typed(argv: Sequence[str] | None = None) -> list[Typed]:
     return found
 
 
+def flags_of(task: Typed) -> dict[str, str | bool]:
+    """Return the flags of a typed task by name, without dashes; True for a switch."""
+    found: dict[str, str | bool] = {}
+    words = iter(task.words)
+    for word in words:
+        typed, has_value, value = word.partition("=")
+        name = flag_of(typed) or typed
+        given = value if has_value else next(words, "") if is_value_next(word) else True
+        found[name] = f"{found[name]},{given}" if name in found and FLAGS[name].several else given
+    return found
+
+
 def is_value_next(word: str) -> bool:
     """Return whether the word after a flag is its value."""
     flags = flags_in(word)

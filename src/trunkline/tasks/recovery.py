@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 
 from trunkline.context.loading import top_of
+from trunkline.context.open_run import name_of
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain.command import task_command
@@ -119,8 +120,7 @@ def undo(session: TaskSession, run: str = "") -> None:
     if found is None or not found.changes:
         session.terminal.line("nothing to undo: no finished run changed anything")
         return
-    entry = found.context.entry
-    session.terminal.headline(f"{entry.full_label}: back to before run {found.run.id}")
+    session.terminal.headline(f"{name_of(found.run)}: back to before run {found.run.id}")
     session.account["undoes"] = found.run.id
     if session.dry_run:
         session.plan(undo_workflow.forecast(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
-from trunkline.domain.command import Command, task_command
+from trunkline.domain.command import Command, argv_of, caller, flag_words, task_command
 from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
 from trunkline.domain.rehearsal import REHEARSED
 from trunkline.tasks import command_line
@@ -32,6 +33,9 @@ def rehearse(
     stack: str = "",
     skip: str = "",
     accept_unavailable: str = "",
+    accept_flaky: str = "",
+    fork_point: str = "",
+    drop_emptied: bool = False,
     no_push: bool = False,
     require: str = "",
     offline: bool = False,
@@ -54,23 +58,24 @@ def rehearse(
             box = inside.enter_context(sandbox.temporary(keep=keep))
             inside.enter_context(box.entered())
             pr = pr or (str(box.example.pulls[1].number) if single else None)
-        options = options_of(skip, accept_unavailable)
+        options = options_of(skip, accept_unavailable, fork_point, accept_flaky=accept_flaky)
         if single:
             context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
         else:
             context = open_stack(stack=stack, options=options, reporter=session.terminal)
-        flags = {
-            "--stack": stack,
-            "--skip": skip,
-            "--accept-unavailable": accept_unavailable,
-            "--require": require,
-            "--plan": str(Path(plan).absolute()) if plan else "",
+        flags: dict[str, str | bool] = {
+            "stack": stack,
+            "skip": skip,
+            "accept-unavailable": accept_unavailable,
+            "accept-flaky": accept_flaky,
+            "fork-point": fork_point,
+            "require": require,
+            "plan": str(Path(plan).absolute()) if plan else "",
+            "pr": str(context.entry.key) if single else pr or "",
+            "drop-emptied": drop_emptied,
+            "no-push": no_push,
         }
-        arguments = [task, "--yes", *(part for flag, value in flags.items() if value for part in (flag, value))]
-        if single or pr:
-            arguments += ["--pr", str(context.entry.key if single else pr)]
-        if no_push:
-            arguments.append("--no-push")
+        arguments = [task, *flag_words({name: value for name, value in flags.items() if value})]
         session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
         found = rehearse_workflow.rehearse(
             context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
@@ -88,9 +93,26 @@ def rehearse(
         raise CheckFailed(
             f"the rehearsed task ended with exit code {found.code}",
             why="nothing outside the sandbox was touched",
-            next_command=session.again({"keep": True}),
+            next_command=(
+                *dict.fromkeys(_outside(session, task, found.following)),
+                shlex.join([f"{found.place}/enter"]) if found.place else session.again({"keep": True}),
+            ),
         )
-    session.terminal.next(task_command("init") if example else found.command.replace(" --yes", ""))
+    session.terminal.next(task_command("init") if example else found.command)
+
+
+def _outside(session: TaskSession, task: str, following: Sequence[str]) -> Iterator[str]:
+    """Yield the rehearsals of the next commands that repeat the rehearsed task with other flags.
+
+    The other ones are for a shell in the sandbox.
+    """
+    own = set(caller().takes["rehearse"])
+    for command in following:
+        for typed in command_line.typed(argv_of(command)[1:]):
+            flags = command_line.flags_of(typed)
+            is_same = command_line.own_name(typed.name, REHEARSED) == task and flags.keys() <= own
+            if is_same and (again := session.again(flags)) != session.again({}):
+                yield again
 
 
 def _refuse_chain() -> None:

@@ -1,0 +1,46 @@
+"""Commands after a failed rehearsal: they rehearse again, and change nothing outside of the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from trunkline.domain import command
+from trunkline.tasks import simulator
+from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.session import TaskSession
+
+
+@pytest.fixture(autouse=True)
+def caller() -> Iterator[None]:
+    """Call as `invoke rehearse`."""
+    before = command.caller()
+    command.called_by(command.Caller(takes=taken_flags()))
+    yield
+    command.called_by(before)
+
+
+@pytest.mark.parametrize(
+    ("printed", "rehearsals"),
+    [
+        ("invoke rebase --pr 2 --accept-unavailable msrv", ["--pr 2 --fault x --accept-unavailable msrv"]),
+        ("invoke rebase --pr 1", ["--pr 1 --fault x"]),
+        (
+            "invoke rebase --fork-point 2=aa --fork-point 3=bb",
+            ["--pr 2 --fault x --fork-point 2=aa --fork-point 3=bb"],
+        ),
+        ("invoke rebase --pr 2", []),
+        ("invoke rebase --pr 2 --fresh", []),
+        ("invoke land --pr 2", []),
+        ("invoke continue", []),
+        ("gh pr ready 2 --undo", []),
+    ],
+)
+def test_commands_of_the_sandbox(printed: str, rehearsals: list[str]) -> None:
+    """The rehearsed task with other flags is rehearsed; the other commands are for the sandbox, and are left out."""
+    session = TaskSession("rehearse", json_wanted=False)
+    session.given = {"pr": "2", "fault": "x"}
+    assert list(simulator._outside(session, "rebase", [printed])) == [
+        f"invoke rehearse {line}" for line in rehearsals
+    ]
