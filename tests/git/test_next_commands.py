@@ -368,6 +368,14 @@ def test_undo_after_a_run_that_changed_nothing(person: Typist, gates: Gates) -> 
     assert person.desk.tips() == before
 
 
+def test_ready_of_an_entry_on_an_open_one(person: Typist) -> None:
+    """Its base stays: on trunk, its pull request would show the commits of #1."""
+    done = person("invoke ready --pr 2 --yes")
+    assert "was draft; its base stays, because #1 below is open" in done.out
+    pull = person.desk.hub.pulls[2]
+    assert (pull.draft, pull.base) == (False, "one")
+
+
 def test_trunk_without_a_stack_file(person: Typist) -> None:
     """`verify` leads to `init --track`, which takes the file off git's list, and then to trunk's signers."""
     person.desk.trunk_commits("no stack.toml", {"stack.toml": None})

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from support.inprocess import STACK, desk
+from support.inprocess import STACK, Quiet, desk
 from support.repo import Repo
+from trunkline.commands import doctor, init_update, rehearse, status
 from trunkline.commands import init as discover_workflow
-from trunkline.commands import init_update, rehearse, status
 from trunkline.commands import trust as trust_workflow
 from trunkline.config import location, trust
 from trunkline.context.loading import found_text, load_stacks, top_of
 from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest, discover
-from trunkline.domain.errors import Refused, UsageError
+from trunkline.domain.errors import Paused, Refused, UsageError
 from trunkline.domain.names import ZERO_OID, PrNumber, branch_name
 from trunkline.domain.stack import Entry
 from trunkline.github.pull_request_list import PullRequestList
@@ -239,6 +239,26 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo, monkeypatch: pytes
     assert (none.landed, none.differences) == (True, ())
     with pytest.raises(UsageError, match="no other stack is open"):
         init_update.refuse_unfinished(over)
+
+
+def test_doctor_names_the_remote_that_init_needs(repo: Repo) -> None:
+    """Before the missing stack.toml, for which it names `init`."""
+    found = doctor.examine(Quiet(), offline=True, cwd=repo.path)
+    fixes = [each.fix for each in found if each.about in {"remote", "stack.toml"}]
+    assert fixes == ["git remote add origin git@github.com:OWNER/NAME.git", "invoke init"]
+
+
+def test_a_paused_run_keeps_its_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`init --update` is refused with exit code 3, and the file stays as it is."""
+    with desk(monkeypatch) as stack:
+        stack.conflict(2)
+        assert isinstance(stack.restack().error, Paused)
+        wider = seen(stack.clone, "one", "two", "three", "four")
+        before = (stack.clone.path / "stack.toml").read_text()
+        with pytest.raises(Paused, match="paused at commit") as refused:
+            init_update.update(wider, init_update.check(wider))
+        assert refused.value.next_commands == ("invoke continue", "invoke skip", "invoke abort")
+        assert (stack.clone.path / "stack.toml").read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,17 @@ def test_a_skipped_step_is_not_run_by_its_task(monkeypatch: pytest.MonkeyPatch) 
     session("push").approve(["push x"])
 
 
+@pytest.mark.parametrize("task", ["submit", "modify", "undo"])
+def test_a_skipped_push_holds_back_a_task_that_needs_it(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it they would do half of their work; `continue` and `abort` end a run that began otherwise."""
+    monkeypatch.setenv("TRUNKLINE_SKIP", "gates,push")
+    with pytest.raises(UsageError, match=f"{task} publishes, and TRUNKLINE_SKIP names push") as refused:
+        session(task).approve(["push x"])
+    assert refused.value.next_commands == ("unset TRUNKLINE_SKIP",)
+    for other in ("continue", "abort", "receipts.push"):
+        session(other).approve(["push x"])
+
+
 def test_a_variable_that_is_neither_yes_nor_no_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by tasks that have no such flag: unknown is not no."""
     monkeypatch.setenv("TRUNKLINE_NO_PUSH", "please")

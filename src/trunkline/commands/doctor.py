@@ -20,7 +20,7 @@ from trunkline.domain.flags import ENCODED
 from trunkline.domain.health import Finding, Health
 from trunkline.domain.names import oid, short
 from trunkline.domain.repository import repository_of
-from trunkline.domain.stack import Stack
+from trunkline.domain.stack import DEFAULT_REMOTE, Stack
 from trunkline.domain.words import count_of
 from trunkline.gates import diagnosis, execute, slots
 from trunkline.gates.actions import WORKFLOW
@@ -75,7 +75,7 @@ def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = Non
         stacks = load_stacks(git)
         found.append(Finding("stack.toml", ", ".join(_described(stack) for stack in stacks)))
     except TrunklineError as error:
-        found.append(_trouble("stack.toml", error))
+        found += [*_missing_remote(git), _trouble("stack.toml", error)]  # `init` needs the remote
     for stack in stacks:
         found += _asked("history", functools.partial(completeness.findings, git, stack))
     for stack in stacks[:1]:
@@ -234,6 +234,17 @@ def _filesystem(path: Path) -> str:
         if inside and len(mount) >= len(best):
             best, kind = mount, name
     return kind
+
+
+def _missing_remote(git: Git) -> Iterator[Finding]:
+    """Report the remote that `init` would use, if there is none on GitHub."""
+    names = git.query("remote").lines
+    name = refs.usual_remote(names) if names else DEFAULT_REMOTE
+    if name is not None:
+        try:
+            repository_of(refs.remote_url(git, name))
+        except TrunklineError as error:
+            yield _trouble("remote", error)
 
 
 def _remote(git: Git, stack: Stack, reporter: Reporter, *, offline: bool) -> Iterator[Finding]:

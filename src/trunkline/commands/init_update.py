@@ -10,6 +10,7 @@ from msgspec import structs
 
 from trunkline.commands.init import PullRequestStacks, entry_of, refuse_second, slug_of
 from trunkline.config import reading, trust, validation
+from trunkline.context import open_run
 from trunkline.context.loading import found_text, load_stacks
 from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
@@ -147,10 +148,27 @@ def _compared(seen: PullRequestStacks, stack: Stack, submitted: Sequence[Entry],
     return Checked(stack, with_unsubmitted(entries, stack.entries), found, branches=beside(seen.open, github.stack))
 
 
+def refuse_while_paused(seen: PullRequestStacks, checked: Sequence[Checked]) -> None:
+    """Check that no paused or half rewritten run needs the stacks as they are.
+
+    Raises:
+        Paused: one does.
+    """
+    changed = [each for each in checked if each.differences]
+    branches = {entry.branch for each in changed for entry in (*each.stack.entries, *each.entries)}
+    open_run.refuse_while_paused(seen.git.state_dir(), branches)
+
+
 def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
-    """Update the active stack.toml; keep comments, order and everything that was written by hand."""
+    """Update the active stack.toml; keep comments, order and everything that was written by hand.
+
+    Raises:
+        Paused: a paused run needs the stack as it is.
+        Refused: a stack would have no entry left, or the file belongs to another branch.
+    """
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
 
+    refuse_while_paused(seen, checked)
     before = trust.effective(seen.git, found_text(seen.git))
     path = before.path
     stack_file.require_writable(seen.git, seen.trunk, seen.remote, next_command=task_command("init", "--update"))

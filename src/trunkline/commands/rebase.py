@@ -96,6 +96,7 @@ _PLANNERS_IN_REBASE = {
     **_PLANNERS,
     StepName.SWITCH: switch.plan_in_rebase,
     StepName.PUSH: push.plan_in_rebase,
+    StepName.READY: ready.plan_in_rebase,
     StepName.NOTE: note.plan,
 }
 _RUNNERS_IN_REBASE = {**_RUNNERS, StepName.SWITCH: switch.run_in_rebase, StepName.PUSH: _push_within_rebase}

@@ -1,4 +1,4 @@
-"""Step `ready`: retarget the pull request to trunk, and mark it as ready for review."""
+"""Step `ready`: retarget the pull request to trunk, if no entry below is open, and mark it as ready for review."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
-from trunkline.domain.snapshot import PullRequest
-from trunkline.domain.stack import Stack
+from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations.publish import set_base
@@ -23,53 +23,81 @@ LAG_SECONDS = 60.0
 
 
 def plan(view: View) -> Step:
-    """Plan the step."""
-    pr, trunk = view.known(view.entry.pr), view.stack.trunk
+    """Plan the step alone."""
+    return _planned(view, _target(view), _stays(view))
+
+
+def plan_in_rebase(view: View) -> Step:
+    """Plan the step after others, which check that every entry below is merged."""
+    return _planned(view, view.stack.trunk, "")
+
+
+def _planned(view: View, target: str, stays: str) -> Step:
+    pr = view.known(view.entry.pr)
     commands = (
-        *([f"gh pr edit {pr.number} --base {shlex.quote(trunk)}"] if pr.base != trunk else []),
+        *([f"gh pr edit {pr.number} --base {shlex.quote(target)}"] if pr.base != target else []),
         *([f"gh pr ready {pr.number}"] if pr.draft else []),
     )
-    description = f"{view.entry.label} targets {trunk} and is ready for review"
+    description = f"{view.entry.label} targets {target} and is ready for review{stays}"
     return Step(
         StepName.READY, description if commands else f"nothing: {description}", commands, mutates=True,
-        publishes=_publishes(view.stack, pr),
+        publishes=_publishes(target, pr),
     )  # fmt: skip
 
 
-def _publishes(stack: Stack, pr: PullRequest) -> tuple[str, ...]:
-    base = f"#{pr.number} targets {stack.trunk} instead of {pr.base}"
+def _publishes(target: str, pr: PullRequest) -> tuple[str, ...]:
+    base = f"#{pr.number} targets {target} instead of {pr.base}"
     ready = f"#{pr.number} is marked ready for review"
-    return (*([base] if pr.base != stack.trunk else []), *([ready] if pr.draft else []))
+    return (*([base] if pr.base != target else []), *([ready] if pr.draft else []))
+
+
+def _target(view: View) -> str:
+    """Return the branch that the pull request shall target: trunk, or its base while an entry below is open.
+
+    On trunk, it would show the commits of that entry, and could be merged before it.
+    """
+    return view.stack.trunk if _open_below(view) is None else view.known(view.entry.pr).base
+
+
+def _open_below(view: View) -> Entry | None:
+    below = reversed(view.stack.below(view.entry))
+    return next((each for each in below if each.number is None or view.known(each.pr).state is PrState.OPEN), None)
+
+
+def _stays(view: View) -> str:
+    below = _open_below(view)
+    return f"; its base stays, because {below.label} below is open" if below is not None else ""
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
-    """Retarget the pull request to trunk if it targets a merged entry, and mark it as ready.
+    """Retarget the pull request to trunk if no entry below is open, and mark it as ready.
 
     Raises:
         Refused: it is closed, or its head is not the local tip.
         ExternalError: GitHub did not show the push in time.
     """
     pr = _caught_up(context)
-    retargeted = pr.base != context.stack.trunk
-    if publishes := _publishes(context.stack, pr):
+    target, stays = _target(context.view()), _stays(context.view())
+    retargeted = pr.base != target
+    if publishes := _publishes(target, pr):
         context.reporter.require_approval(*publishes)
-    about, trunk = step_context.about(context.entry), context.stack.trunk
+    about = step_context.about(context.entry)
     step_context.log_intent(
-        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=trunk, draft_after=False)
+        records.PullRequestEdited(*about, base=pr.base, draft=pr.draft, base_after=target, draft_after=False)
     )
     if retargeted:
-        set_base(context, pr.number, context.stack.trunk)
+        set_base(context, pr.number, target)
     if pr.draft:
         context.reporter.command(f"gh pr ready {pr.number}")
         context.observer.took(context.github.set_draft(pr, draft=False))
     elif retargeted:
         context.observer.changed(Part.PULLS)
-    moved = f", retargeted from {pr.base} to {context.stack.trunk}" if retargeted else ""
+    moved = f", retargeted from {pr.base} to {target}" if retargeted else ""
     return Outcome(
         "ready",
-        ("was draft" if pr.draft else "was ready already") + moved,
+        ("was draft" if pr.draft else "was ready already") + moved + stays,
         StepStatus.DONE if pr.draft or retargeted else StepStatus.NOTHING,
-        data={"was_draft": pr.draft, "base_before": pr.base, "base": context.stack.trunk},
+        data={"was_draft": pr.draft, "base_before": pr.base, "base": target},
     )
 
 

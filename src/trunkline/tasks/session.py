@@ -20,7 +20,7 @@ from trunkline.context.loading import top_of
 from trunkline.domain.command import argv_of, caller, exact_command, task_command
 from trunkline.domain.errors import Declined, ExitCode, ExternalError, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.redaction import redacted, redacted_data
-from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepStatus, step_names
+from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepName, StepStatus, step_names
 from trunkline.git.git import Git
 from trunkline.git.state_directory import state_home
 from trunkline.report import as_json
@@ -38,6 +38,8 @@ def _terminal(stream: IO[str]) -> Terminal:
     return Terminal(stream, clean=lambda text: redacted(text, process.secrets()))
 
 
+_NEEDED = dict.fromkeys(("modify", "submit", "undo"), StepName.PUSH.value)
+"""Tasks without `--skip`, and the step without which they would do half of their work."""
 SCHEMA = 1
 """The version of the JSON object."""
 
@@ -103,13 +105,18 @@ class TaskSession:
         skipped = str(self.given.get("skip") or from_environment("skip", ""))
         if from_environment("no-push", default=False):
             setting, command = f"{variable('no-push')} is set", f"unset {variable('no-push')}"
-        elif self.task in {step.value for step in PUBLISHING & step_names(skipped)}:
+        elif held := self._skipped_step(skipped):
             by_flag = not from_environment("skip", "")
-            setting = f"{'--skip' if by_flag else variable('skip')} names {self.task}"
+            setting = f"{'--skip' if by_flag else variable('skip')} names {held}"
             command = self.again({"skip": ""}) if by_flag else f"unset {variable('skip')}"
         else:
             return
         raise UsageError(f"{self.task} publishes, and {setting}", why="nothing was done", next_command=command)
+
+    def _skipped_step(self, skipped: str) -> str:
+        """Return the skipped step that this task is, or that it cannot do without; "" if none."""
+        names = {step.value for step in PUBLISHING & step_names(skipped)}
+        return next((each for each in (self.task, _NEEDED.get(self.task, "")) if each in names), "")
 
     def summarise(self, lines: Sequence[str]) -> None:
         """Show the summary, before the plan and again with the prompt."""

@@ -216,6 +216,7 @@ def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *,
             why="\n".join(lines),
             next_command=task_command("init", "--update"),
         )
+    init_update.refuse_while_paused(seen, checked)
     for line in lines:
         session.terminal.line(f"  {line}")
     if not session.dry_run:
