@@ -32,9 +32,9 @@ from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import GateOverride, GateSettings
-from trunkline.gates.catalogue import catalogue
+from trunkline.gates.catalogue import catalogue, gate_names
 from trunkline.gates.executor import GateJob
-from trunkline.gates.run import gate_names, run_gate_jobs
+from trunkline.gates.run import run_gate_jobs
 from trunkline.git.git import Git
 
 TARGET = Path(__file__).with_name("scale.json")

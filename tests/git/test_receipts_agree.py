@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from trunkline.planning.verification import gates_beside_base, gates_for, requir
 from trunkline.report import html
 from trunkline.report.stack import stack_data
 from trunkline.state.receipt_store import Store
-from trunkline.steps import checklist, note, wait
+from trunkline.steps import checklist, gates, note, wait
 
 GATES = ("build", "test", "clippy", "fmt", "doc", "msrv")
 STACK = 'schema = 1\n\n[gates]\nfeatures = []\n{more}\n{gates}\n[[entry]]\npr = 1\nbranch = "feat/one"\n'
@@ -468,5 +469,7 @@ def test_a_failing_gate_is_run_on_the_base_on_request(ground: GateWorkspace) -> 
     tip = ground.repo.head()
     failed = [each for _, each in gates_beside_base(ground.context().view(), tip) if each and each.gate == "test"]
     assert failed[0].on_base == ""
-    (compared,) = with_base(ground.context().view(), failed, run=True)
+    context = ground.context()
+    on_base = partial(gates.run_on_base, context.project, progress=lambda _: None)
+    (compared,) = with_base(context.view(), failed, on_base)
     assert (compared.on_base, compared.inherited) == (f"passed on main ({ground.repo.head('main')[:7]})", False)

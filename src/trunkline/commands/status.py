@@ -27,7 +27,7 @@ from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
-from trunkline.gates.run import gate_names
+from trunkline.gates.catalogue import gate_names
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits

@@ -142,6 +142,11 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
     return tuple(gates.values())
 
 
+def gate_names(settings: GateSettings) -> tuple[str, ...]:
+    """Return the names of a stack's gates, in the order of the catalogue."""
+    return tuple(gate.name for gate in catalogue(settings))
+
+
 def feature_flags(settings: GateSettings) -> tuple[str, ...]:
     """Return the flags for a stack's cargo features; () for cargo's defaults."""
     return ("--no-default-features", "--features", ",".join(settings.features)) if settings.features else ()

@@ -35,21 +35,6 @@ _MARGIN_SECONDS = 600.0
 _BEGINS = re.compile(rb"Running session gates\(([^)]+)\)")  # nox's own line
 
 
-def gate_names(settings: GateSettings) -> tuple[str, ...]:
-    """Return the names of a stack's gates, in the order of the catalogue."""
-    return tuple(gate.name for gate in catalogue(settings))
-
-
-def proven_outcomes(
-    git: Git, commit: Oid, settings: GateSettings, surroundings: proof.Surroundings | None = None
-) -> dict[str, GateOutcome]:
-    """Return the outcomes that receipts prove for a commit's tree, by gate.
-
-    See `proof.of_commit`.
-    """
-    return proof.of_commit(git, commit, settings, catalogue(settings), surroundings)
-
-
 def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
     top: Path,
     commit: Oid,

@@ -11,7 +11,7 @@ from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.domain.words import count_of
-from trunkline.gates.run import gate_names
+from trunkline.gates.catalogue import gate_names
 from trunkline.git import signing
 from trunkline.operations import attestation
 from trunkline.state.lock import RepositoryLock

@@ -15,10 +15,10 @@ from trunkline.context.project import Reporter
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.stack import Entry, Stack
-from trunkline.gates.catalogue import catalogue
+from trunkline.gates.catalogue import catalogue, gate_names
 from trunkline.gates.estimate import Estimate, estimate
 from trunkline.gates.executor import GateJob
-from trunkline.gates.run import LOCAL, gate_names, run_gate_jobs
+from trunkline.gates.run import LOCAL, run_gate_jobs
 from trunkline.git import refs
 from trunkline.git.git import Git
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from trunkline.context.view import View
@@ -10,29 +10,22 @@ from trunkline.domain.names import short
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.proof import of_commit
-from trunkline.gates.run import gate_commit
 from trunkline.planning.parents import Base, base_of
 
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMED_OUT})
 
 
-def with_base(
-    view: View,
-    outcomes: Iterable[GateOutcome],
-    *,
-    run: bool = False,
-    progress: Callable[[GateOutcome], None] = lambda _: None,
-) -> tuple[GateOutcome, ...]:
+RunOnBase = Callable[[Base, Collection[str]], Iterable[GateOutcome]]
+"""Runs some gates on a base, by name."""
+
+
+def with_base(view: View, outcomes: Iterable[GateOutcome], run: RunOnBase | None = None) -> tuple[GateOutcome, ...]:
     """Return the outcomes, each failure compared with the same gate's outcome on the base.
 
     Args:
         view: the entry.
         outcomes: the outcomes of its gates.
-        run: also run the failed gates on the base if there is no receipt for it.
-        progress: called with each outcome on the base.
-
-    Raises:
-        UsageError, ExternalError: see `gate_commit`, if gates run.
+        run: runs the failed gates that have no receipt on the base; None: they stay uncompared.
     """
     outcomes = tuple(outcomes)
     failed = [outcome.gate for outcome in outcomes if outcome.verdict in _FAILED]
@@ -41,10 +34,8 @@ def with_base(
     base = base_of(view)
     known = _known(view, base, failed)
     missing = [name for name in failed if name not in known]
-    if run and missing:
-        view.reporter.progress(f"running {', '.join(missing)} on {base.name} ({short(base.oid)})")
-        ran = gate_commit(view.git.cwd, base.oid, view.stack.gates, only=missing, progress=progress)
-        known |= {outcome.gate: outcome for outcome in ran}
+    if run is not None and missing:
+        known |= {outcome.gate: outcome for outcome in run(base, missing)}
     return tuple(_compared(outcome, base, known) if outcome.gate in failed else outcome for outcome in outcomes)
 
 

@@ -23,8 +23,8 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import checks
-from trunkline.gates.proof import Surroundings
-from trunkline.gates.run import gate_names, proven_outcomes
+from trunkline.gates.catalogue import catalogue
+from trunkline.gates.proof import Surroundings, of_commit
 from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.planning import journal_queries, pushed_commits
@@ -46,8 +46,9 @@ def gates_for(project: Project, machine: Surroundings, tip: Oid) -> Evidence:
         UsageError: the file of allowed signers in stack.toml does not exist.
     """
     settings = project.stack.gates
-    receipts = proven_outcomes(project.git, tip, settings, machine)
-    return _with_tried(project.state, tip, records.GatesJudged, gate_names(settings), receipts)
+    gates = catalogue(settings)
+    receipts = of_commit(project.git, tip, settings, gates, machine)
+    return _with_tried(project.state, tip, records.GatesJudged, [gate.name for gate in gates], receipts)
 
 
 def gates_beside_base(view: View, tip: Oid) -> Evidence:

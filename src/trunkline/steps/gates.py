@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from trunkline.context.project import Project
@@ -20,11 +21,13 @@ from trunkline.domain.stack import GateSettings
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
-from trunkline.gates.run import gate_commit, gate_names
+from trunkline.gates.catalogue import gate_names
+from trunkline.gates.run import gate_commit
 from trunkline.git.git import Git
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
 from trunkline.planning.coverage import coverage_of
+from trunkline.planning.parents import Base
 from trunkline.planning.verification import own_base_of, waiver_flags
 from trunkline.rust import cargo
 
@@ -59,7 +62,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.reporter.gates_ended(time.monotonic() - started)
     context.observer.changed()  # gates can run for minutes: observe again
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
-    outcomes = with_base(context.view(), outcomes, run=compare, progress=watch.ended)
+    on_base = partial(run_on_base, context.project, progress=watch.ended) if compare else None
+    outcomes = with_base(context.view(), outcomes, on_base)
     note_verdicts(context, step_context, records.GatesJudged, tip, outcomes)
     coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)
     data = {
@@ -71,6 +75,24 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     if wrong:
         raise _failure(context, tip, wrong, data=data)
     return _passed(outcomes, short(tip), data, coverage, time.monotonic() - started)
+
+
+def run_on_base(
+    project: Project, base: Base, names: Collection[str], *, progress: Callable[[GateOutcome], None]
+) -> tuple[GateOutcome, ...]:
+    """Run gates on an entry's base.
+
+    Args:
+        project: the project.
+        base: the base.
+        names: the gates.
+        progress: receives each outcome.
+
+    Raises:
+        UsageError, ExternalError: see `gate_commit`.
+    """
+    project.reporter.progress(f"running {', '.join(names)} on {base.name} ({short(base.oid)})")
+    return gate_commit(project.git.cwd, base.oid, project.stack.gates, only=names, progress=progress)
 
 
 def note_verdicts(
