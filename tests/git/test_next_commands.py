@@ -493,6 +493,7 @@ ELSEWHERE: dict[str, str] = {
     "planning/together.py:_impossible": "tests/e2e/test_land_together.py::"
     "test_an_entry_that_must_be_rewritten_stops_it",
     "planning/together.py:native_stack": "tests/git/test_together.py::test_a_native_stack_with_others_is_not_merged",
+    "steps/together.py:_catch_up": AGAIN,
     "steps/together.py:_merged": AGAIN,
     "steps/together.py:_verified": AGAIN,
     "commands/status.py:_unlinked": "tests/e2e/test_status.py::test_native_stacks",
@@ -538,7 +539,6 @@ ELSEWHERE: dict[str, str] = {
     "tasks/setup.py:_begin_next": "tests/git/test_stack_file.py::test_the_next_stack_after_one_that_has_landed",
     "commands/init.py:refuse_second": "tests/e2e/test_init.py::test_it_never_overwrites",
     "commands/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
-    "planning/verification.py:refuse_other_head": AGAIN,
     "operations/publish.py:require_stacked": "tests/git/test_paused_run.py::"
     "test_a_push_of_several_is_checked_before_it",
     "commands/rebase.py:explained": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
@@ -566,6 +566,7 @@ ELSEWHERE: dict[str, str] = {
     "steps/merge.py:wait_for_queue.look": AGAIN,
     "steps/gates.py:run_again": "tests/unit/test_gates_step.py::test_gates_with_one_cause_are_one_failure",
     "steps/merge.py:run": AGAIN,
+    "steps/note.py:_checked": AGAIN,
     "steps/note.py:_confirmed": AGAIN,
     "steps/push.py:_refuse_foreign": "tests/git/test_appeared.py::test_it_is_asked_before_the_push_of_one_entry",
     "steps/ready.py:_caught_up": AGAIN,
@@ -575,6 +576,7 @@ ELSEWHERE: dict[str, str] = {
     "steps/unchanged.py:renew": "tests/e2e/test_land_as_is.py::test_the_world_changes_before_the_merge",
     "operations/publish.py:set_base": "tests/git/test_land_races.py::test_somebody_acts",
     "planning/merged.py:merged_elsewhere": "tests/git/test_landed.py::test_merged_into_a_branch_that_does_not_land",
+    "steps/wait.py:_lagging": AGAIN,
     "steps/wait.py:_draft_again": "tests/git/test_land_races.py::test_somebody_acts",
     "steps/wait.py:_stop": "tests/e2e/test_land.py::test_a_red_check_stops_it",
 }

@@ -15,6 +15,7 @@ from trunkline.domain.names import oid
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import checks
+from trunkline.gates.check_receipts import Subject
 from trunkline.git import history, refs
 from trunkline.system import children, process
 
@@ -33,17 +34,17 @@ def write(repo: Repo, name: bytes, content: str) -> None:
         stream.write(content)
 
 
-def entry(repo: Repo, *names: bytes) -> checks.Subject:
+def entry(repo: Repo, *names: bytes) -> Subject:
     """Commit the names twice: as a base, and with one line more in each, which the entry adds."""
     for name in names:
         write(repo, name, "fn before() { old(); }\n")
     base = repo.commit("base")
     for name in names:
         write(repo, name, "fn before() { old(); }\nfn added() { sought(); }\n")
-    return checks.Subject(repo.adapter, repo.commit("entry"), base, GateSettings())
+    return Subject(repo.adapter, repo.commit("entry"), base, GateSettings())
 
 
-def search(subject: checks.Subject, pattern: str, expect: Expect = Expect.ABSENT, *paths: str) -> str:
+def search(subject: Subject, pattern: str, expect: Expect = Expect.ABSENT, *paths: str) -> str:
     """Run one pattern check and return what it shows."""
     check = PatternCheck("odd", "", pattern, expect, paths=paths)
     (outcome,) = checks.run(subject, [check], fresh=True)
@@ -78,7 +79,7 @@ def test_a_source_cannot_forge_a_patchs_headers(repo: Repo) -> None:
     base = repo.commit("base")
     forged = "".join(f"// {end}@@ -1 +1,99 @@\n" for end in ("\f", "\u2028", "\x85", "\r", "\x1c"))
     write(repo, b"a.rs", "fn old() { sought(); }\n" * 9 + forged)
-    subject = checks.Subject(repo.adapter, repo.commit("entry"), base, GateSettings())
+    subject = Subject(repo.adapter, repo.commit("entry"), base, GateSettings())
     assert search(subject, "sought()").startswith("not found")
 
 
@@ -91,7 +92,7 @@ def test_links_and_submodules_are_no_sources(repo: Repo) -> None:
     (repo.path / "was.rs").unlink()
     write(repo, b"was.rs", "fn added() { sought(); }\n")
     repo.git("update-index", "--add", "--cacheinfo", f"160000,{base},module.rs")
-    subject = checks.Subject(repo.adapter, repo.commit("entry"), base, GateSettings())
+    subject = Subject(repo.adapter, repo.commit("entry"), base, GateSettings())
     assert search(subject, "sought()").splitlines()[1:] == ["was.rs:1: sought()"]
     assert search(subject, "sought()", Expect.ABSENT, "**").splitlines()[1:] == ["was.rs:1: sought()"]
 

@@ -13,7 +13,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import DEFAULT_GATES, GateSettings
 from trunkline.gates import libtest
 from trunkline.gates.catalogue import catalogue
-from trunkline.gates.checks import _hunks
+from trunkline.gates.pattern_search import _hunks
 from trunkline.report.checklist import age
 from trunkline.rust import structure
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trunkline.config import other_tools
 from trunkline.domain.errors import ExternalError, TrunklineError
 from trunkline.domain.names import Oid
-from trunkline.git import attributes, config_audit, history, local_refs, notes, refs, replay, trees, work_trees
+from trunkline.git import attributes, config_audit, history, notes, refs, replay, trees, work_trees
 from trunkline.git.git import Git
 from trunkline.state import receipt_store
 from trunkline.system import process
@@ -32,7 +32,6 @@ OUTPUT = st.binary(max_size=60) | st.builds(
 )
 QUERIES: dict[str, Callable[[Git], Any]] = {
     "read_refs": lambda git: refs.read_refs(git, "refs/heads/"),
-    "backups_of": lambda git: local_refs.backups_of(git, "x"),  # type: ignore[arg-type]  # any branch
     "remote_url": lambda git: refs.remote_url(git, "origin"),
     "list_remote": lambda git: refs.list_remote(git, "origin", ["refs/heads/x"]),
     "work_trees": work_trees.work_trees,

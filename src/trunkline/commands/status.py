@@ -5,54 +5,29 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import msgspec
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.landed import recognised
-from trunkline.context.observation import World
 from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
-from trunkline.context.view import View
 from trunkline.domain.command import task_command
-from trunkline.domain.commits import Commit, counted
-from trunkline.domain.decisions import Decisions
-from trunkline.domain.errors import TrunklineError
-from trunkline.domain.names import EntryKey, Oid, branch_ref, short
+from trunkline.domain.names import Oid
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
-from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
+from trunkline.domain.snapshot import PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack
-from trunkline.domain.status import EntryFacts, EntryStatus, Side, StackStatus, entry_states, next_command
-from trunkline.gates.catalogue import gate_names
+from trunkline.domain.status import EntryFacts, EntryStatus, StackStatus, entry_states, next_command
 from trunkline.git import history, local_refs, refs
-from trunkline.git.git import Git
-from trunkline.planning import branch_versions, fork_point, journal_queries, misplaced_commits
-from trunkline.planning.evidence import bases_outside, gather
+from trunkline.planning import misplaced_commits
 from trunkline.planning.known_heads import refs_of
-from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
+from trunkline.planning.misplaced_commits import Misplaced
+from trunkline.planning.observed_stack import ObservedStack, branch_of
 
-
-class _Branch(msgspec.Struct, frozen=True):
-    """The local and the remote side of an entry's branch.
-
-    Attributes:
-        ours: the local branch's tip.
-        theirs: GitHub's head or, offline, the tracking ref.
-        side: the relation of the two.
-    """
-
-    ours: Oid | None
-    theirs: Oid | None
-    side: Side
-
-    @property
-    def head(self) -> Oid | None:
-        """The head that a landing would use: the side that contains the other."""
-        return self.theirs if self.side in {Side.BEHIND, Side.ONLY_THERE} else self.ours
+if TYPE_CHECKING:
+    from trunkline.gates.proof import Surroundings
 
 
 def look(context: Context, *, offline: bool) -> StackStatus:
@@ -65,72 +40,73 @@ def look(context: Context, *, offline: bool) -> StackStatus:
     Raises:
         NotSignedIn, ExternalError: the request to GitHub failed.
     """
-    stack = context.stack
+    project, machine = context.project, context.observer.machine()
+    stack = project.stack
     if offline:
-        here = refs_of(context.git, stack)
-        return _picture(context, None, here, None)
-    with context.project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
-        here = refs_of(context.git, stack)
-        return _picture(context, response(), here, stacks())
+        return _status(project, _observed(project, machine, None, refs_of(project.git, stack)), None, offline=True)
+    with project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
+        here = refs_of(project.git, stack)
+        return _status(project, _observed(project, machine, response(), here), stacks(), offline=False)
 
 
-def _picture(
-    context: Context,
-    snapshot: Snapshot | None,
-    here: Mapping[str, Oid],
-    stacks: tuple[NativeStack, ...] | None,
-) -> StackStatus:
-    stack = context.stack
+def _observed(
+    project: Project, machine: Surroundings, snapshot: Snapshot | None, here: Mapping[str, Oid]
+) -> ObservedStack:
+    """Return the stack as GitHub and the local refs have it; without GitHub's answer, as it was last fetched."""
+    git, stack = project.git, project.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     if snapshot is not None and fetched is not None:
-        known = (
-            fetched if snapshot.trunk is None or history.missing(context.git, [snapshot.trunk]) else snapshot.trunk
-        )
-        snapshot = recognised(context.git, stack, snapshot, known)
+        known = fetched if snapshot.trunk is None or history.missing(git, [snapshot.trunk]) else snapshot.trunk
+        snapshot = recognised(git, stack, snapshot, known)
     pulls = {entry.key: snapshot.pr(entry.key) if snapshot else None for entry in stack.entries}
     tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
-    history.load(context.git, [tip for tip in tips if tip is not None])
-    view = _ObservedStack(
-        context,
-        snapshot.trunk if snapshot else fetched,
-        fetched,
-        pulls,
-        {entry.key: _branch(context.project, entry, pulls, here) for entry in stack.entries},
-        here,
-        EarlierTips(context.git),
+    history.load(git, [tip for tip in tips if tip is not None])
+    branches = {entry.key: branch_of(project, entry, pulls, here) for entry in stack.entries}
+    trunk = snapshot.trunk if snapshot else fetched
+    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, EarlierTips(git))
+
+
+def _status(
+    project: Project, seen: ObservedStack, stacks: tuple[NativeStack, ...] | None, *, offline: bool
+) -> StackStatus:
+    """Return the status of an observed stack, with the next command and notes."""
+    stack = project.stack
+    astray = misplaced_commits.find(project.git, stack, seen.pulls.get, seen.earlier)
+    states = entry_states(
+        [_facts(seen, entry, astray, offline=offline) for entry in stack.entries],
+        gates_suffice=stack.land.require == "gates",
     )
-    astray = misplaced_commits.find(context.git, stack, pulls.get)
-    facts = [
-        EntryFacts(
-            entry.key,
-            pulls[entry.key],
-            snapshot is not None,
-            entry.branch,
-            view.branches[entry.key].side,
-            view.off_base(entry),
-            holds=astray.what if astray is not None and astray.entry == entry else "",
-        )
-        for entry in stack.entries
-    ]
-    states = entry_states(facts, gates_suffice=stack.land.require == "gates")
-    current = context.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    current = project.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
     rows = tuple(
         EntryStatus(
-            entry, pulls[entry.key], state, view.branches[entry.key].head, view.own(entry), view.gates(entry),
-            current=entry.branch == current, checks=view.checks(entry), native=place_of(stacks or (), entry.number),
+            entry, seen.pulls[entry.key], state, seen.branches[entry.key].head, seen.own(entry), seen.gates(entry),
+            current=entry.branch == current, checks=seen.checks(entry), native=place_of(stacks or (), entry.number),
         )
         for entry, state in zip(stack.entries, states, strict=True)
     )  # fmt: skip
-    run = open_run(context.state)
+    run = open_run(project.state)
     stands = described(run) if run is not None else None
-    moved = f"{context.tracking} moved on since it was fetched" if view.trunk != fetched else ""
-    offline = "" if snapshot else f"GitHub was not asked; {stack.remote} is as it was last fetched"
     command = stands.commands[0] if stands else astray.command if astray else next_command(states, stack.remote)
-    open_ = [pr.number for pr in pulls.values() if pr is not None and pr.state is PrState.OPEN]
+    open_ = [pr.number for pr in seen.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
+    moved = f"{project.tracking} moved on since it was fetched" if seen.trunk != seen.fetched else ""
+    unasked = f"GitHub was not asked; {stack.remote} is as it was last fetched" if offline else ""
     unlinked = _unlinked(stack, link) if link is not None else ""
-    notes = tuple(filter(None, (context.project.stack_source, moved, offline, unlinked)))
-    return StackStatus(stack, view.trunk, rows, command, notes, stands, link)
+    notes = tuple(filter(None, (project.stack_source, moved, unasked, unlinked)))
+    return StackStatus(stack, seen.trunk, rows, command, notes, stands, link)
+
+
+def _facts(seen: ObservedStack, entry: Entry, astray: Misplaced | None, *, offline: bool) -> EntryFacts:
+    """Return the facts about an entry that its state follows from."""
+    return EntryFacts(
+        entry.key,
+        seen.pulls[entry.key],
+        not offline,
+        entry.branch,
+        seen.branches[entry.key].side,
+        seen.off_base(entry),
+        holds=astray.what if astray is not None and astray.entry == entry else "",
+    )
 
 
 def _unlinked(stack: Stack, link: LinkPlan) -> str:
@@ -146,175 +122,3 @@ def _unlinked(stack: Stack, link: LinkPlan) -> str:
 
 def _branches_of(here: Mapping[str, Oid]) -> list[Oid]:
     return [tip for ref, tip in here.items() if not ref.startswith(f"{local_refs.BACKUPS}/")]
-
-
-class _ObservedStack(msgspec.Struct, frozen=True):
-    """The observed state of the whole stack.
-
-    Attributes:
-        trunk: its tip on the remote, if known.
-        fetched: its tip at the last fetch.
-        pulls: the pull request of each entry.
-        branches: the branch of each entry.
-        here: the refs of the stack (`refs_of`).
-        earlier: former tips of branches.
-    """
-
-    context: Context
-    trunk: Oid | None
-    fetched: Oid | None
-    pulls: Mapping[EntryKey, PullRequest | None]
-    branches: Mapping[EntryKey, _Branch]
-    here: Mapping[str, Oid]
-    earlier: EarlierTips
-
-    def off_base(self, entry: Entry) -> tuple[str, ...]:
-        """Return why an entry is not on its base: trunk, or the nearest unmerged entry below."""
-        git, pr, head = self.context.git, self.pulls[entry.key], self.branches[entry.key].head
-        below = next((each for each in reversed(self.context.stack.below(entry)) if not self._merged(each)), None)
-        base = self.branches[below.key].head if below else self.trunk
-        named = self.pulls[below.key] if below else None
-        name = (named.head if named else below.branch) if below else self.context.stack.trunk
-        elsewhere = pr is not None and pr.base != name
-        why = (f"its pull request targets {pr.base}, and it belongs on {name}",) if pr and elsewhere else ()
-        if head is None or base is None or history.is_ancestor(git, base, head):
-            return why
-        if history.missing(git, [base]):
-            return (*why, f"{name} moved on to {short(base)}")
-        lacks = len(history.reachable(git, [base], [head]))
-        return (*why, f"{counted(lacks)} of {name} not in it")
-
-    def own(self, entry: Entry) -> int | None:
-        """Return the number of own commits; None if it is unknown or the user must decide.
-
-        If nothing below was force-pushed and there is no merge, object ids of known heads decide,
-        without a git process. Otherwise the decision is made as for a replay.
-        """
-        git, head = self.context.git, self.branches[entry.key].head
-        if head is None or self._merged(entry) or history.missing(git, [head]):
-            return None
-        # Trunk may have moved without being fetched: then its last fetched tip bounds the count.
-        trunks = [tip for tip in (self.trunk, self.fetched) if tip is not None and not history.missing(git, [tip])]
-        if not trunks:
-            return None
-        below = self.context.stack.below(entry)
-        tips = [tip for each in below for tip in (self.branches[each.key].ours, self.branches[each.key].theirs)]
-        heads = [old for each in below if (pr := self.pulls[each.key]) for old in (pr.head_oid, *pr.historical_heads)]
-        known = [tip for tip in (*tips, *heads) if tip is not None]
-        present = set(known) - history.missing(git, known)
-        # A head that contains the entry belongs to an entry that swapped places with it.
-        bounds = {tip for tip in present if not history.is_ancestor(git, head, tip)}
-        own = history.reachable(git, [head], [*trunks, *bounds])
-        merges = any(len(commit.parents) > 1 for commit in own)
-        pulls = [pr for each in below if (pr := self.pulls[each.key]) is not None]
-        contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
-        certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
-        certain = certain and not self._has_other_parents(entry, head)
-        certain = certain and not self._may_be_copies(own, reached=history.reachable(git, bounds, [head, *trunks]))
-        if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched
-            return len(own)
-        return self._decided(entry, head, trunks[0], otherwise=len(own))
-
-    def _has_other_parents(self, entry: Entry, head: Oid) -> bool:
-        """Return whether a branch contains an entry that is not below, or had a base outside the stack."""
-        git, stack = self.context.git, self.context.stack
-        below = stack.below(entry)
-        beside = [self.branches[each.key].head for each in stack.entries if each != entry and each not in below]
-        tips = [tip for tip in beside if tip is not None and tip != head]
-        contained = any(history.is_ancestor(git, tip, head) for tip in history.present(git, tips))
-        return contained or bool(bases_outside(stack, self.pulls[entry.key]))
-
-    def _may_be_copies(self, own: Sequence[Commit], *, reached: Sequence[Commit]) -> bool:
-        """Return whether the first own commit may be a copy of one that an entry below got later."""
-        return bool(own) and any(own[0].message == commit.message for commit in reached)
-
-    def _decided(self, entry: Entry, head: Oid, trunk: Oid, *, otherwise: int) -> int | None:
-        """Return the number of own commits in a replay; None if the user must decide."""
-        stack = self.context.stack
-        local = {
-            each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
-            for each in stack.entries
-            for branch in (self.branches[each.key],)
-        }
-        remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
-        pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
-        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local)
-        machine = self.context.observer.machine()
-        heads = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
-        decisions = Decisions(rewritten=heads)  # a restack takes over these heads, which may be the remote's
-        view = View(self.context.project, entry, True, world, machine, decisions, self.earlier)
-        try:
-            found = fork_point.decide(gather(view, head))
-        except TrunklineError:  # the task that needs the answer reports the error
-            return otherwise
-        return None if found.questions else len(found.own)
-
-    def gates(self, entry: Entry) -> Evidence:
-        """Return every gate with its outcome on the entry's head."""
-        context, head = self.context, self.branches[entry.key].head
-        if head is None or self._merged(entry) or history.missing(context.git, [head]):
-            return tuple((name, None) for name in gate_names(context.stack.gates))
-        return gates_for(context.project, context.observer.machine(), head)
-
-    def checks(self, entry: Entry) -> Evidence:
-        """Return every check of the entry with its outcome on its head."""
-        context, head, trunk = self.context, self.branches[entry.key].head, self.trunk
-        if head is None or trunk is None or self._merged(entry) or history.missing(context.git, [head, trunk]):
-            return tuple((check.name, None) for check in entry.checks)
-        subject = subject_at(context.git, context.stack, entry, head, trunk, self.pulls.get, self.here)
-        return checks_at(context.project, context.observer.machine(), subject, entry.checks)
-
-    def _merged(self, entry: Entry) -> bool:
-        pr = self.pulls[entry.key]
-        return pr is not None and pr.state is PrState.MERGED
-
-
-def _branch(
-    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
-) -> _Branch:
-    git, pr = project.git, pulls[entry.key]
-    ours = here.get(branch_ref(entry.branch))
-    theirs = pr.head_oid if pr else here.get(refs.tracking_ref(project.stack.remote, entry.branch))
-    if theirs is None:
-        side = Side.AHEAD if ours else Side.NOWHERE
-    elif ours == theirs:
-        side = Side.SAME
-    elif history.missing(git, [theirs]):
-        side = Side.NOT_FETCHED
-    elif ours is None:
-        side = Side.ONLY_THERE
-    elif history.is_ancestor(git, theirs, ours):
-        side = Side.AHEAD
-    elif history.is_ancestor(git, ours, theirs):
-        shortened = journal_queries.is_shortened(Scope(project, entry, stacked=True), ours, theirs)
-        side = Side.REWRITTEN if shortened else Side.BEHIND
-    else:
-        side = _apart(project, entry, pulls, here, ours=ours, theirs=theirs)
-    return _Branch(ours, theirs, side)
-
-
-def _apart(
-    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
-    ours: Oid, theirs: Oid,
-) -> Side:  # fmt: skip
-    """Return the relation of two diverged sides of a branch (`entry_tip`)."""
-    if not _foreign(project.git, entry, ours, theirs, here):
-        return Side.REWRITTEN
-    stack = project.stack
-    fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
-    trunk = [fetched] if fetched is not None else []
-    found = branch_versions.compare(project.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
-    return Side.DIVERGED if found.diverged else Side.BEHIND
-
-
-def _foreign(git: Git, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:
-    """Return whether the remote side holds commits that were never in this repository.
-
-    The rule is that of `heads.foreign_commits`, without a process for each entry; the reflog is
-    read only if the backups do not suffice.
-    """
-    kept = local_refs.backups_among(here, entry.branch)
-    history.missing(git, kept)  # one process for all instead of one each
-    return bool(history.commits_beyond(git, theirs, [ours, *kept])) and bool(
-        history.commits_beyond(git, theirs, [ours, *kept, *history.reflog(git, entry.branch)])
-    )

@@ -108,6 +108,7 @@ def top_of(git: Git) -> Git:
     Raises:
         UsageError: this is not a repository, or it has no work tree.
     """
+    git.load_places()
     git.common_dir()
     done = git.cached_query("rev-parse", "--show-toplevel", ok=(0, 128))
     if done.returncode != 0 or not done.text:

@@ -302,10 +302,32 @@ class Git:
             )
         return done.path
 
+    def load_places(self) -> None:
+        """Cache the repository's directories and object format: one process of 3 ms instead of four.
+
+        Without a work tree, or if a path has a line break, nothing is cached.
+        """
+        absolute = ("rev-parse", "--path-format=absolute")
+        done = self.query(
+            *absolute, "--show-object-format=storage", "--git-common-dir", "--git-dir", "--show-toplevel", ok=(0, 128)
+        )
+        lines = done.stdout.split(b"\n")
+        if done.returncode != 0 or len(lines) != 5:  # noqa: PLR2004 -- four values, each with its line break
+            return
+        object_format, common_dir, git_dir, top, _ = lines
+        for cwd in (self.cwd, Path(os.fsdecode(top))):
+            self._prime(cwd, ("rev-parse", "--show-object-format=storage"), object_format)
+            self._prime(cwd, (*absolute, "--git-common-dir"), common_dir)
+            self._prime(cwd, (*absolute, "--git-dir"), git_dir)
+            self._prime(cwd, ("rev-parse", "--show-toplevel"), top)
+
+    def _prime(self, cwd: Path, arguments: tuple[str, ...], stdout: bytes) -> None:
+        self._cached[cwd, arguments, b""] = process.Completed(arguments, 0, stdout, b"", 0.0)
+
     def prime_cache(self, common_dir: Path, commit: Oid, tree: Oid) -> None:
         """Fill the cache with facts that the caller has queried already."""
         arguments = ("rev-parse", "--path-format=absolute", "--git-common-dir")
-        self._cached[self.cwd, arguments, b""] = process.Completed(arguments, 0, os.fsencode(common_dir), b"", 0.0)
+        self._prime(self.cwd, arguments, os.fsencode(common_dir))
         self.existing.add(commit)
         self.complete.add(commit)
         self.trees[commit] = tree

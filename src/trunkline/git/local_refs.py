@@ -168,11 +168,6 @@ def _backups_of_run(git: Git, run: str) -> dict[str, Oid]:
     return git.backups[run]
 
 
-def backups_of(git: Git, branch: BranchName) -> tuple[Oid, ...]:
-    """Return every old tip of a branch that a backup ref holds."""
-    return backups_among(refs.read_refs(git, f"{BACKUPS}/"), branch)
-
-
 def backups_among(known_refs: Mapping[str, Oid], branch: BranchName) -> tuple[Oid, ...]:
     """Return the old tips of a branch, given refs that were read before."""
     kept = {ref: tip for ref, tip in known_refs.items() if ref.startswith(f"{BACKUPS}/")}

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.view import View
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.words import listing
-from trunkline.git import history, local_refs, refs
+from trunkline.git import history, refs
 from trunkline.git.git import Git
 
 
@@ -48,7 +49,9 @@ class Misplaced(msgspec.Struct, frozen=True):
         )
 
 
-def find(git: Git, stack: Stack, pull: Callable[[EntryKey], PullRequest | None]) -> Misplaced | None:
+def find(
+    git: Git, stack: Stack, pull: Callable[[EntryKey], PullRequest | None], earlier: EarlierTips
+) -> Misplaced | None:
     """Return the lowest open entry that holds commits of entries above it; None if there is none.
 
     After two entries swapped places, one also contains the other's head. The upper one then never
@@ -58,6 +61,7 @@ def find(git: Git, stack: Stack, pull: Callable[[EntryKey], PullRequest | None])
         git: the repository.
         stack: the stack.
         pull: returns the pull request with a number as GitHub shows it.
+        earlier: former tips of branches, read once for all entries.
     """
     for index, entry in enumerate(stack.entries):
         pr = pull(entry.key)
@@ -70,7 +74,7 @@ def find(git: Git, stack: Stack, pull: Callable[[EntryKey], PullRequest | None])
                 containing.append((upper, other.head_oid))
         if not containing:
             continue
-        before = next(_heads_below(git, stack, entry, pr, containing[0][1]), None)
+        before = next(_heads_below(git, stack, entry, pr, containing[0][1], earlier), None)
         if before is not None:
             return Misplaced(entry, pr.head_oid, tuple(upper for upper, _ in containing), before, stack.remote)
     return None
@@ -85,21 +89,20 @@ def _contains(git: Git, head: Oid, other: Oid) -> bool:
     return not history.missing(git, [head, other]) and history.is_ancestor(git, other, head)
 
 
-def _heads_below(git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: Oid) -> Iterator[Oid]:
+def _heads_below(
+    git: Git, stack: Stack, entry: Entry, pr: PullRequest, upper: Oid, earlier: EarlierTips
+) -> Iterator[Oid]:
     """Yield earlier heads of an entry, newest first, that the entry above builds on."""
     local, tracking = branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)
-    known = [*pr.historical_heads, *refs.read_refs(git, local, tracking).values()]
-    known += [
-        *history.reflog_of(git, local),
-        *history.reflog_of(git, tracking),
-        *local_refs.backups_of(git, entry.branch),
-    ]
-    trunk = refs.read_refs(git, refs.tracking_ref(stack.remote, stack.trunk)).values()
+    trunk_ref = refs.tracking_ref(stack.remote, stack.trunk)
+    now = refs.read_refs(git, local, tracking, trunk_ref)
+    known = [*pr.historical_heads, *(tip for ref, tip in now.items() if ref != trunk_ref)]
+    known += [*earlier.of_ref(local), *earlier.of_ref(tracking), *earlier.backups_of(entry.branch)]
     absent = history.missing(git, known)
     for head in dict.fromkeys(known):
         if head in absent or head in {pr.head_oid, upper} or not history.is_ancestor(git, head, upper):
             continue
-        if not any(history.is_ancestor(git, head, tip) for tip in trunk):
+        if trunk_ref not in now or not history.is_ancestor(git, head, now[trunk_ref]):
             yield head
 
 
@@ -109,7 +112,7 @@ def refuse(view: View) -> None:
     Raises:
         Refused: one does; the error names it and the command that moves its branch back.
     """
-    found = find(view.git, view.stack, view.world.snapshot.pr)
+    found = find(view.git, view.stack, view.world.snapshot.pr, view.earlier)
     if found is None:
         return
     raise Refused(

@@ -13,7 +13,7 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.check import Check
-from trunkline.domain.command import same_command, task_command
+from trunkline.domain.command import Command, same_command, task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import EntryKey, Oid, PrNumber, short
 from trunkline.domain.note import Rebased
@@ -22,7 +22,7 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
-from trunkline.gates import checks
+from trunkline.gates import check_receipts
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.proof import Surroundings, of_commit
 from trunkline.git import history
@@ -77,7 +77,7 @@ def _with_tried(
     return tuple((name, found.get(name)) for name in names)
 
 
-def subject_of(view: View, tip: Oid) -> checks.Subject:
+def subject_of(view: View, tip: Oid) -> check_receipts.Subject:
     """Return the subject of the entry's checks: a tip and the parent of its own commits."""
     world, known = view.world, refs_of(view.git, view.stack)
     return subject_at(view.git, view.stack, view.entry, tip, world.trunk, world.snapshot.pr, known)
@@ -96,7 +96,7 @@ def subject_at(
     trunk: Oid,
     pull: Callable[[EntryKey], PullRequest | None],
     known: Mapping[str, Oid],
-) -> checks.Subject:
+) -> check_receipts.Subject:
     """Return the subject of an entry's checks, from known values.
 
     Args:
@@ -109,7 +109,7 @@ def subject_at(
         known: the refs of the stack (`refs_of`).
     """
     below = (heads_of(known, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
-    return checks.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
+    return check_receipts.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
 
 
 def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:
@@ -139,9 +139,11 @@ def checks_for(view: View, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], 
     return tuple((check, known[check.name]) for check in own)
 
 
-def checks_at(project: Project, machine: Surroundings, subject: checks.Subject, own: Sequence[Check]) -> Evidence:
+def checks_at(
+    project: Project, machine: Surroundings, subject: check_receipts.Subject, own: Sequence[Check]
+) -> Evidence:
     """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
-    receipts = checks.proven_outcomes(subject, own, machine)
+    receipts = check_receipts.proven_outcomes(subject, own, machine)
     return _with_tried(project.state, subject.commit, records.ChecksJudged, [check.name for check in own], receipts)
 
 
@@ -197,14 +199,14 @@ def waiver_flags(wrong: Iterable[GateOutcome]) -> dict[str, str]:
     return {flag: ",".join(names) for flag, names in named.items() if names}
 
 
-def refuse_other_head(view: View, pr: PullRequest, *, why: str, task: str) -> None:
+def refuse_other_head(view: View, pr: PullRequest, *, why: str, next_command: Command) -> None:
     """Check that the pull request's head is the local tip, which the following step relies on.
 
     Args:
         view: the entry.
         pr: the entry's pull request as GitHub shows it.
         why: the reason in the error.
-        task: the task that synchronises the two; "continue" within a landing.
+        next_command: the command that synchronises the two.
 
     Raises:
         Paused: somebody pushed to the branch after the run began.
@@ -213,11 +215,10 @@ def refuse_other_head(view: View, pr: PullRequest, *, why: str, task: str) -> No
     tip = view.local_tip()
     if pr.head_oid != tip:
         pushed_commits.refuse(view)
-        of_entry = () if task == "continue" else ("--pr", pr.number)
         raise Refused(
             f"#{pr.number} is at {short(pr.head_oid)}, your branch is at {short(tip)}",
             why=why,
-            next_command=task_command(task, *of_entry),
+            next_command=next_command,
         )
 
 

@@ -63,13 +63,13 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     if pr is not None and pr.state is PrState.MERGED:
         return landed(context, step_context, pr, StepStatus.NOTHING)
     view, tip = context.view(), context.local_tip()
-    refuse_other_head(view, view.pull_request(), why=VERIFIED_ONLY, task="continue")
+    refuse_other_head(view, view.pull_request(), why=VERIFIED_ONLY, next_command=task_command("continue"))
     choice = unchanged.renew(context, step_context)
     if wait.target_trunk(context, step_context):
         wait.run(context, step_context)
     view = context.view()  # gates may have run for minutes
     pr = view.pull_request()
-    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="continue")
+    refuse_other_head(view, pr, why=VERIFIED_ONLY, next_command=task_command("continue"))
     context.reporter.require_approval(f"merge #{pr.number} into {context.stack.trunk}")
     _retarget_children(context, step_context)
     method = merge_as_is.named_method(context.project) or merge_as_is.default_method(context.observer.rules())

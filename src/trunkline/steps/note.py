@@ -171,7 +171,8 @@ def _publish(
 
 def _checked(view: View) -> PullRequest:
     pr = view.pull_request()
-    refuse_other_head(view, pr, why="the note describes the pushed commit only", task="push")
+    push = task_command("push", "--pr", pr.number)
+    refuse_other_head(view, pr, why="the note describes the pushed commit only", next_command=push)
     return pr
 
 

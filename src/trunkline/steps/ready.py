@@ -120,5 +120,6 @@ def _caught_up(context: Context) -> PullRequest:
             why=f"waited {LAG_SECONDS:g} s",
             next_command=task_command("ready", "--pr", context.entry.key),
         )
-    refuse_other_head(context.view(), pr, why="what is marked ready must be what was verified here", task="push")
+    why = "what is marked ready must be what was verified here"
+    refuse_other_head(context.view(), pr, why=why, next_command=task_command("push", "--pr", pr.number))
     return pr

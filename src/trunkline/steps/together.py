@@ -190,7 +190,7 @@ def _catch_up(context: Context, step_context: StepContext) -> bool:
         why = f"caught up with {context.stack.remote}"
         local_branch.move(context, step_context, new=tip.oid, old=view.local.local, why=why)
         view = context.view()
-    refuse_other_head(view, view.pull_request(), why=wait.VERIFIED_ONLY, task="continue")
+    refuse_other_head(view, view.pull_request(), why=wait.VERIFIED_ONLY, next_command=task_command("continue"))
     return moved
 
 

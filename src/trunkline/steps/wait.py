@@ -162,7 +162,7 @@ def _lagging(view: View, pr: PullRequest) -> Readiness | None:
     tip, remote = view.local_tip(), view.local.remote
     if remote == tip != pr.head_oid:
         return Readiness(Ready.SOON, ("GitHub does not show the pushed head yet",))
-    refuse_other_head(view, pr, why=VERIFIED_ONLY, task="continue")
+    refuse_other_head(view, pr, why=VERIFIED_ONLY, next_command=task_command("continue"))
     return None
 
 
