@@ -34,9 +34,10 @@ BOOSTS = {
     "limits.md": 3,
     "decisions.md": 0.1,
     "changelog.md": 0.1,
-    "simulator.md": 0.2,
+    "simulator.md": 0.6,
     "security.md": 0.5,
     "journal-records.md": 0.3,
+    "gate-internals.md": 0.5,
 }
 
 

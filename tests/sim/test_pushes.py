@@ -106,7 +106,7 @@ def test_no_commits_left_closes_for_good(octo: Octo) -> None:
     assert octo.pull(519)["state"] == "CLOSED"
 
 
-def test_pushes_are_judged_one_by_one(octo: Octo) -> None:
+def test_each_push_takes_effect_by_itself(octo: Octo) -> None:
     """Two pushes with nobody asking between: the first one's harm is done, even if the second repairs it."""
     octo.push(":s1")
     octo.push("s1")
