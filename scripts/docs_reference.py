@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 # What a newcomer looks for comes before the logs.
 BOOSTS = {
-    "troubleshooting.md": 5,
-    "faq.md": 4,
-    "usage.md": 3,
-    "limits.md": 3,
+    "troubleshooting.md": 4,
+    "faq.md": 2,
+    "usage.md": 2,
+    "limits.md": 2,
     "decisions.md": 0.1,
     "changelog.md": 0.1,
     "simulator.md": 0.6,
@@ -87,6 +87,15 @@ def on_page_content(html: str, **_: Any) -> str:
     return re.sub(r'<span class="go">(next:[^<]*)', r'<span class="go"><b>\1</b>', html)
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Load the script of the search before Material's, which sends the query of an address (`?q=`) at once."""
+    found = re.search(r'<script src="[^"]*javascripts/search\.js"></script>', output)
+    if found is None:
+        return output
+    rest = output.replace(found[0], "")
+    return re.sub(r'(?=<script src="[^"]*assets/javascripts/bundle)', found[0], rest, count=1)
+
+
 def _tasks() -> str:
     return "\n".join(["# Tasks", "", "Made from the tasks themselves: `invoke --help TASK` says the same.", "",
                       *_of(namespace, "")])  # fmt: skip
@@ -113,7 +122,8 @@ def _spelled(names: tuple[str, ...]) -> list[str]:
 def _stack_toml() -> str:
     schema = json_schema()
     about = "Generated from the schema that validates the file; `stack.schema.json` in the package is the same."
-    parts = ["# stack.toml", "", about, "", *_table("At the top", schema)]
+    example = "[Adopt it](../howto/adopt.md#stacktoml) has an example."
+    parts = ["# stack.toml", "", about, example, "", *_table("At the top", schema)]
     named = {
         "EntryTable": "[[entry]]", "PatternTable": '[[entry.check]], kind = "pattern"',
         "CommandTable": '[[entry.check]], kind = "command"', "TestTable": '[[entry.check]], kind = "test"',
