@@ -14,9 +14,9 @@ from trunkline.commands import doctor, init_update, rehearse, status
 from trunkline.commands import init as discover_workflow
 from trunkline.commands import trust as trust_workflow
 from trunkline.config import location, trust
-from trunkline.context.loading import found_text, load_stacks, top_of
+from trunkline.context.loading import choose_stack, found_text, load_stacks, top_of
 from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest, discover
-from trunkline.domain.errors import Paused, Refused, UsageError
+from trunkline.domain.errors import Paused, Refused, UsageError, WrongFlag
 from trunkline.domain.names import ZERO_OID, PrNumber, branch_name
 from trunkline.domain.stack import Entry
 from trunkline.github.pull_request_list import PullRequestList
@@ -239,6 +239,69 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo, monkeypatch: pytes
     assert (none.landed, none.differences) == (True, ())
     with pytest.raises(UsageError, match="no other stack is open"):
         init_update.refuse_unfinished(over)
+
+
+SEVERAL = """\
+schema = 1
+[[stack]]
+name = "done"  # ours
+
+[[stack.entry]]
+pr = 1
+branch = "one"
+
+[[stack]]
+name = "open"
+
+[[stack.entry]]
+pr = 2
+branch = "two"
+"""
+
+
+def several(repo: Repo, *open_pulls: OpenPullRequest) -> Any:
+    """Return what `init` has seen where #1, the stack `done`, is merged."""
+    merged = (MergedPullRequest(PrNumber(1), "T", "one", ZERO_OID),)
+    pulls = (OpenPullRequest(PrNumber(2), "T", "main", "two"), *open_pulls)
+    found = discover(pulls, "main", alone=True)
+    stacks = tuple(tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in stack) for stack in found.stacks)
+    return replace(seen(repo), stacks=stacks, found=found, listing=PullRequestList("main", pulls, merged))
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_a_landed_stack_beside_others(repo: Repo, drop: bool) -> None:  # noqa: FBT001
+    """It is marked, or dropped on request: tasks then take the open one without --stack, and this one by name."""
+    repo.commit("start", {"a.txt": "0\n"})
+    path = repo.path / "stack.toml"
+    path.write_text(SEVERAL)
+    with pytest.raises(WrongFlag, match="several stacks"):
+        choose_stack(load_stacks(repo.adapter), "")
+    now = several(repo)
+    checked = init_update.check(now)
+    assert [each.message for one in checked for each in one.differences] == ["all of it is merged"]
+    init_update.update(now, checked, drop=drop)
+    stacks = load_stacks(repo.adapter)
+    assert choose_stack(stacks, "").name == "open"
+    assert [each.name for each in stacks] == (["open"] if drop else ["done", "open"])
+    assert ('name = "done"  # ours\nlanded = true\n' in path.read_text()) is not drop
+    if not drop:
+        assert [entry.number for entry in choose_stack(stacks, "done").entries] == [1]
+    assert not any(one.differences for one in init_update.check(now))
+
+
+def test_the_successor_of_a_named_stack(repo: Repo) -> None:
+    """It is a stack of its own, named after its top branch; the landed one keeps its entries."""
+    repo.commit("start", {"a.txt": "0\n"})
+    (repo.path / "stack.toml").write_text(SEVERAL)
+    now = several(
+        repo, OpenPullRequest(PrNumber(8), "T", "main", "next"), OpenPullRequest(PrNumber(9), "U", "next", "more")
+    )
+    init_update.update(now, init_update.check(now))
+    stacks = load_stacks(repo.adapter)
+    assert [(each.name, each.landed, each.numbers) for each in stacks] == [
+        ("done", True, (1,)), ("open", False, (2,)), ("more", False, (8, 9)),
+    ]  # fmt: skip
+    assert not any(one.differences for one in init_update.check(now))
 
 
 def test_doctor_names_the_remote_that_init_needs(repo: Repo) -> None:

@@ -105,7 +105,15 @@ def test_the_next_stack_begins(
 
     def checked(_: object) -> tuple[Checked, ...]:
         landed = stack.stack_context().stack
-        return (Checked(landed, following, (Difference(Change.ADDED, pr_number("7"), "next"),), landed=True),)
+        return (
+            Checked(
+                landed,
+                following,
+                (Difference(Change.ADDED, pr_number("7"), "next"),),
+                landed=True,
+                following=following,
+            ),
+        )
 
     written: list[object] = []
 

@@ -78,7 +78,7 @@ def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = Non
         found += [*_missing_remote(git), _trouble("stack.toml", error)]  # `init` needs the remote
     for stack in stacks:
         found += _asked("history", functools.partial(completeness.findings, git, stack))
-    for stack in stacks[:1]:
+    for stack in [each for each in stacks if not each.landed][:1] or stacks[:1]:
         found += _remote(git, stack, reporter, offline=offline)
     found += _gates(git, stacks[0]) if stacks else ()
     return tuple(found)
@@ -86,7 +86,8 @@ def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = Non
 
 def _described(stack: Stack) -> str:
     name = f"{stack.name}: " if stack.name else ""
-    return f"{name}{count_of(len(stack.entries), 'entry', 'entries')} on {stack.remote}/{stack.trunk}"
+    landed = ", landed" if stack.landed else ""
+    return f"{name}{count_of(len(stack.entries), 'entry', 'entries')} on {stack.remote}/{stack.trunk}{landed}"
 
 
 def _trouble(about: str, error: TrunklineError) -> Finding:

@@ -41,9 +41,10 @@ class Checked(msgspec.Struct, frozen=True):
 
     Attributes:
         stack: as stack.toml declares it.
-        entries: the expected entries; for a landed stack those of its successor.
+        entries: the expected entries; for a landed stack those of its successor, or its own.
         differences: the differences between the two.
         landed: every declared entry is merged.
+        following: the entries of the successor.
         branches: pull requests with the same base as an entry, each with that entry.
     """
 
@@ -52,6 +53,7 @@ class Checked(msgspec.Struct, frozen=True):
     differences: tuple[Difference, ...]
     landed: bool = False
     branches: tuple[tuple[OpenPullRequest, OpenPullRequest], ...] = ()
+    following: tuple[Entry, ...] = ()
 
 
 def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
@@ -67,10 +69,13 @@ def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
     declared = {number for stack in stacks for number in _numbered(stack, made).numbers}
     merged, closed = _ended(seen, declared - pulls.keys())
     following = [stack for stack in seen.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
+    landed = [stack for stack in stacks if all(entry.number in merged for entry in stack.entries)]
     checked = []
     for stack in stacks:
-        if all(entry.number in merged for entry in stack.entries):
-            checked.append(_landed(stack, following.pop(0) if following else ()))
+        if stack in landed:
+            succeeds = bool(following) and not stack.landed
+            closes = len(landed) < len(stacks)
+            checked.append(_landed(stack, following.pop(0) if succeeds else (), closes=closes))
             continue
         submitted = tuple(entry for entry in _numbered(stack, made).entries if entry.number is not None)
         own = grown(seen.open, seen.trunk, submitted, seen.native)
@@ -112,11 +117,21 @@ def _numbered(stack: Stack, made: Mapping[str, PrNumber]) -> Stack:
     return structs.replace(stack, entries=tuple(entries))
 
 
-def _landed(stack: Stack, following: Sequence[Entry]) -> Checked:
-    """Return the comparison of a landed stack with its successor."""
-    message = f"all of it is merged; next is {' '.join(f'{entry.label}' for entry in following)}"
-    found = (Difference(Change.ADDED, following[0].pr, message),) if following else ()
-    return Checked(stack, tuple(following) or stack.entries, found, landed=True)
+def _landed(stack: Stack, following: Sequence[Entry], *, closes: bool) -> Checked:
+    """Return the comparison of a landed stack with its successor.
+
+    Args:
+        stack: the stack.
+        following: the entries of its successor.
+        closes: another stack has not landed, so this one is marked even without a successor.
+    """
+    found: tuple[Difference, ...] = ()
+    if following:
+        message = f"all of it is merged; next is {' '.join(f'{entry.label}' for entry in following)}"
+        found = (Difference(Change.ADDED, following[0].pr, message),)
+    elif closes and not stack.landed:
+        found = (Difference(Change.LANDED, stack.entries[0].pr, "all of it is merged"),)
+    return Checked(stack, tuple(following) or stack.entries, found, landed=True, following=tuple(following))
 
 
 def _ended(seen: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
@@ -159,8 +174,15 @@ def refuse_while_paused(seen: PullRequestStacks, checked: Sequence[Checked]) -> 
     open_run.refuse_while_paused(seen.git.state_dir(), branches)
 
 
-def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
+def update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = False) -> Path:
     """Update the active stack.toml; keep comments, order and everything that was written by hand.
+
+    A named stack that has landed stays with `landed = true`, and its successor is a stack of its own.
+
+    Args:
+        seen: the stacks of the pull requests.
+        checked: the comparisons.
+        drop: leave out named stacks that have landed, where another stack stays.
 
     Raises:
         Paused: a paused run needs the stack as it is.
@@ -174,7 +196,7 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
     stack_file.require_writable(seen.git, seen.trunk, seen.remote, next_command=task_command("init", "--update"))
     text = before.text
     for each in checked:
-        if not each.differences:
+        if not each.differences or (each.landed and each.stack.name):
             continue
         if not each.entries:
             raise Refused(
@@ -185,7 +207,22 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked]) -> Path:
         text = writing.mended(text, each.stack.name, each.entries)
         if each.landed and not each.stack.name:
             text = writing.without(text, "issue")  # the issue of the stack that has landed
+    text = _without_landed(text, [each for each in checked if each.landed and each.stack.name], drop=drop)
     replace_bytes(path.resolve(), text.encode())
     validation.load(path)
     trust.carry_over(seen.git, before, reading.read(path))
     return path
+
+
+def _without_landed(text: str, landed: Sequence[Checked], *, drop: bool) -> str:
+    """Return stack.toml with named stacks marked as landed, or without them, and with their successors."""
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+
+    for each in landed:
+        if each.following:
+            text = writing.with_stack(text, str(each.following[-1].branch), each.following)
+    for each in landed:
+        is_dropped = drop and len(writing.stack_names(text)) > 1
+        if is_dropped or (each.differences and not each.stack.landed):
+            text = writing.closed(text, each.stack.name, drop=is_dropped)
+    return text

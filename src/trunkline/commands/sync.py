@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from trunkline.commands import init, init_update, rebase, restack
 from trunkline.context.run import Context
 from trunkline.domain.decisions import Forecast
-from trunkline.domain.stack import Entry
 from trunkline.domain.step import Plan, StepName
 from trunkline.engine import RunResult
 from trunkline.steps import cleanup, fetch
@@ -46,8 +45,8 @@ def run(context: Context) -> RunResult:
     return restack.carry_out(context, forecast(context))
 
 
-def next_stack(context: Context, *, change: bool) -> tuple[Entry, ...]:
-    """Return the entries of the stack that follows one that has landed; () if there is none.
+def next_stack(context: Context, *, change: bool) -> init_update.Checked | None:
+    """Return a landed stack with its successor; None if stack.toml stays as it is.
 
     Args:
         context: the landed stack's context.
@@ -58,11 +57,11 @@ def next_stack(context: Context, *, change: bool) -> tuple[Entry, ...]:
         ExternalError: the request to GitHub failed.
     """
     if context.view().open_entries():
-        return ()
+        return None
     stack = context.stack
     seen = init.look(context.reporter, remote=stack.remote, trunk=stack.trunk, cwd=context.git.cwd)
     own = (each for each in init_update.check(seen) if each.stack.name == stack.name)
     landed = [each for each in own if each.landed and each.differences]
     if landed and change:
         init_update.update(seen, landed)
-    return landed[0].entries if landed else ()
+    return landed[0] if landed else None

@@ -328,6 +328,9 @@ class StackTable(_Table, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=1, description="The stack's name, for --stack.")]
     issue: Annotated[_Issue | UnsetType, Meta(description="The issue that the stack resolves.")] = UNSET
+    landed: Annotated[
+        bool, Meta(description="Every entry is merged: tasks take the stack only by --stack. Set by init and sync.")
+    ] = False
     entry: Annotated[tuple[EntryTable, ...], Meta(min_length=1)]
 
 

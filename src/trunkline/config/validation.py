@@ -262,7 +262,7 @@ def _domain(file: StackFile, overrides: Mapping[str, GateTable]) -> tuple[Stack,
     return tuple(
         Stack(
             trunk, file.remote, tuple(map(_entry, table.entry)), table.name,
-            issue if table.issue is msgspec.UNSET else table.issue, **shared,
+            issue if table.issue is msgspec.UNSET else table.issue, landed=table.landed, **shared,
         )
         for table in file.stack
     )  # fmt: skip

@@ -49,10 +49,7 @@ def new_file(
     else:
         outer = tomlkit.aot()
         for name, entries in stacks.items():
-            stack = tomlkit.table()
-            stack.add("name", name)
-            stack.add("entry", _entries(entries))
-            outer.append(stack)
+            outer.append(_stack(name, entries))
         doc.add("stack", outer)
     return tomlkit.dumps(doc)
 
@@ -97,6 +94,60 @@ def mended(text: str, name: str, entries: Sequence[Entry], renamed: Mapping[Bran
     holder["entry"] = aot
     after = tomlkit.dumps(doc)
     return after.replace("\n", "\r\n") if crlf else after
+
+
+def closed(text: str, name: str, *, drop: bool) -> str:
+    """Return stack.toml with `landed = true` in one of its stacks, or without that stack.
+
+    Args:
+        text: the file as it is.
+        name: the stack's name.
+        drop: leave the stack out.
+    """
+    doc = tomlkit.parse(text)
+    stacks: Any = doc["stack"]
+    at = next(index for index, table in enumerate(stacks) if table["name"] == name)
+    if drop:
+        del stacks[at]
+        return tomlkit.dumps(doc)
+    body = Container()
+    for key, item in stacks[at].value.body:
+        body.append(key, item)
+        if key is not None and key.key == "name":
+            mark = tomlkit.item(value=True)
+            mark.trivia.trail = "\r\n" if "\r\n" in text else "\n"
+            body.append("landed", mark)
+    stacks[at] = Table(body, stacks[at].trivia, is_aot_element=True, name="stack", display_name="stack")
+    return tomlkit.dumps(doc)
+
+
+def stack_names(text: str) -> list[str]:
+    """Return the names of the stacks of a stack.toml; empty where its one stack has none."""
+    stacks: Any = tomlkit.parse(text).get("stack", [])
+    return [str(table["name"]) for table in stacks]
+
+
+def with_stack(text: str, name: str, entries: Sequence[Entry]) -> str:
+    """Return stack.toml with one more stack at its end.
+
+    Args:
+        text: the file as it is; it has named stacks.
+        name: the name of the new one.
+        entries: its entries, bottom first.
+    """
+    stack = tomlkit.aot()
+    stack.append(_stack(name, entries))
+    doc = tomlkit.document()
+    doc.add("stack", stack)
+    after = f"\n\n{tomlkit.dumps(doc)}"
+    return text.rstrip() + (after.replace("\n", "\r\n") if "\r\n" in text else after)
+
+
+def _stack(name: str, entries: Sequence[Entry]) -> Table:
+    stack = tomlkit.table()
+    stack.add("name", name)
+    stack.add("entry", _entries(entries))
+    return stack
 
 
 def require_tables(text: str) -> None:

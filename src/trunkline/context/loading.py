@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 
 from trunkline.config import location, reading, trust, validation
@@ -152,20 +152,21 @@ def found_text(git: Git) -> reading.StackText:
     return reading.read(git.cwd / reading.FILE_NAME) if found is None else found
 
 
-def choose_stack(stacks: Collection[Stack], name: str) -> Stack:
-    """Return the stack with a name, or the only stack.
+def choose_stack(stacks: Sequence[Stack], name: str) -> Stack:
+    """Return the stack with a name, or the only one that has not landed.
 
     Raises:
         UsageError: there are several and no name was given, or none has the name.
     """
-    listed = ", ".join(stack.name for stack in stacks)
-    if not name and len(stacks) == 1:
-        return next(iter(stacks))
+    listed = ", ".join(f"{stack.name} (landed)" if stack.landed else stack.name for stack in stacks)
+    active = [stack for stack in stacks if not stack.landed] or stacks[-1:]
+    if not name and len(active) == 1:
+        return active[0]
     for stack in stacks:
         if name and stack.name == name:
             return stack
     what = f"stack.toml has no stack {name!r}" if name else "stack.toml has several stacks"
-    first = next(iter(stacks)).name
+    first = active[0].name
     if not first:
         raise WrongFlag(what, why="it has one, without a name", flags={"stack": ""})
     raise WrongFlag(

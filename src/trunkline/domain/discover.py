@@ -246,6 +246,7 @@ class Change(Enum):
     RENAMED = "has another branch"
     RETARGETED = "left the stack"
     MOVED = "sits elsewhere"
+    LANDED = "has landed"
 
 
 class Difference(msgspec.Struct, frozen=True):

@@ -255,6 +255,7 @@ class Stack(msgspec.Struct, frozen=True):
         rerere: reuse earlier resolutions of the same conflict; they are shown, never staged.
         lockfile: what to do with a Cargo.lock in conflict: regenerate it, or conflict (leave it to
             the user).
+        landed: every entry is merged; tasks take the stack only by its name.
     """
 
     trunk: BranchName
@@ -271,6 +272,7 @@ class Stack(msgspec.Struct, frozen=True):
     submit: SubmitSettings = msgspec.field(default_factory=SubmitSettings)
     rerere: bool = False
     lockfile: str = "regenerate"
+    landed: bool = False
 
     def entry(self, key: EntryKey) -> Entry:
         """Return the entry of a pull request, or of a branch, whether or not it has a pull request.

@@ -220,7 +220,7 @@ def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *,
     for line in lines:
         session.terminal.line(f"  {line}")
     if not session.dry_run:
-        session.terminal.line(f"mended {init_update.update(seen, checked)}")
+        session.terminal.line(f"mended {init_update.update(seen, checked, drop=True)}")
 
 
 @landing_task("trust", mutates=True)

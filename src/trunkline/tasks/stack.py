@@ -69,17 +69,18 @@ def sync(
         session.performed(sync_command.run(context))
     session.account["next_stack"] = []
     try:
-        following = sync_command.next_stack(context, change=not session.dry_run)
+        landed = sync_command.next_stack(context, change=not session.dry_run)
     except Refused as refused:  # stack.toml is tracked: the branches are up to date all the same
         session.terminal.line(("! ", "yellow"), f"{refused.what}: {refused.why}")
         for command in refused.next_commands:
             session.terminal.next(command)
         return
-    if following:
-        session.account["next_stack"] = [entry.number for entry in following]
-        begins = "would begin" if session.dry_run else "begins"
-        listed = " ".join(entry.label for entry in following)
-        session.terminal.line(("✓ ", "green"), f"all of the stack is merged; stack.toml {begins} the next: {listed}")
+    if landed is not None:
+        session.account["next_stack"] = [entry.number for entry in landed.following]
+        listed = " ".join(entry.label for entry in landed.following)
+        begins, keeps = ("would begin", "would keep") if session.dry_run else ("begins", "keeps")
+        does = f"{begins} the next: {listed}" if listed else f"{keeps} it with landed = true"
+        session.terminal.line(("✓ ", "green"), f"all of the stack is merged; stack.toml {does}")
     session.terminal.next(task_command("status"))
 
 
