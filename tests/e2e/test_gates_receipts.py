@@ -102,7 +102,7 @@ def test_receipts_are_listed_and_verified(tmp_path: Path) -> None:
     log = next(receipts[0].parent.glob("*.log"))
     log.write_bytes(log.read_bytes() + b"x")
     wrong = json.loads(invoke(repo, "receipts.verify", "--json").stdout)
-    assert "its log is not what it says" in {each["problem"] for each in wrong["receipts"]}
+    assert "its log does not match its checksum" in {each["problem"] for each in wrong["receipts"]}
 
 
 @pytest.fixture

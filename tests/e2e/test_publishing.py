@@ -174,13 +174,13 @@ def test_no_step_publishes_without_approval(landing: YardLanding, task: str, mon
     monkeypatch.chdir(landing.clone.path)
     before = published(landing)
     nobody = Terminal(io.StringIO())
-    with pytest.raises(InternalError, match="nobody was asked about"):
+    with pytest.raises(InternalError, match="published without approval"):
         run(task, nobody)
     refuse, answered = nobody.approve, iter([True])
     nobody.approve = lambda publishes: None if next(answered, False) else refuse(publishes)
     done = run(task, nobody)
     assert isinstance(done.error, InternalError)
-    assert "nobody was asked about" in done.error.what
+    assert "published without approval" in done.error.what
     assert published(landing) == before
 
 

@@ -48,7 +48,7 @@ def test_offline_asks_nobody(stack: YardLanding) -> None:
     picture = seen(stack, "--offline")
     assert stack.github.requests() == before
     assert states(picture) == ["restack", "unknown", "unknown"]
-    assert picture["notes"] == ["GitHub was not asked; origin is as it was last fetched"]
+    assert picture["notes"] == ["offline: GitHub's state is unknown; origin is as of the last fetch"]
 
 
 def test_a_failed_gate_is_told_everywhere(stack: YardLanding) -> None:

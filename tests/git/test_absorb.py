@@ -153,7 +153,7 @@ def test_printed_and_json(stack: Desk, monkeypatch: pytest.MonkeyPatch, capsys: 
         (stack.clone.path / "a.txt").write_text("trunk's\n")
         assert "to take in a.txt: git add --update && invoke absorb" in person("invoke absorb").out
         stage(stack, a="trunk's\n")
-        assert "nothing of what is staged fits" in person("invoke absorb").out
+        assert "no staged change belongs to a commit" in person("invoke absorb").out
         stage(stack, one="one\n1\n")
         before = stack.tips()
         ran = person("invoke absorb --dry-run")

@@ -146,7 +146,7 @@ def test_staged_meanwhile(stack: Desk) -> None:
     plan = amend.plan(context, Request())
     stage(stack, "later.txt", "later\n")
     error = refusal(lambda: rewriting.run(context, plan))
-    assert "what is staged changed since" in error.what
+    assert "the staged changes are not those of" in error.what
     assert stack.tips() == before
     assert stack.abort() is not None
     assert staged(stack) == "later.txt\ntwo.txt"

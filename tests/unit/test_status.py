@@ -132,10 +132,13 @@ def test_every_state_has_a_next_command(state: State) -> None:
         ({}, ""),
         ({"review": "APPROVED"}, "approved"),
         ({"review": "APPROVED", "opinions": (("ada", "APPROVED"),)}, "approved by @ada"),
-        ({"opinions": (("ada", "APPROVED"),), "asked": ("tim",)}, "approved by @ada, review asked of @tim"),
+        ({"opinions": (("ada", "APPROVED"),), "asked": ("tim",)}, "approved by @ada, review requested from @tim"),
         ({"review": "REVIEW_REQUIRED"}, "an approval is required"),
-        ({"review": "REVIEW_REQUIRED", "asked": ("ada", "a team")}, "an approval is required, asked of @ada, a team"),
-        ({"asked": ("ada",), "open_threads": 1}, "review asked of @ada, 1 thread open"),
+        (
+            {"review": "REVIEW_REQUIRED", "asked": ("ada", "a team")},
+            "an approval is required from @ada, a team",
+        ),
+        ({"asked": ("ada",), "open_threads": 1}, "review requested from @ada, 1 thread open"),
         (
             {
                 "review": "CHANGES_REQUESTED",

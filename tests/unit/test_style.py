@@ -40,6 +40,14 @@ def test_it_finds(tmp_path: Path, name: str, text: str, found: str) -> None:
     assert out.count("\n") == 1
 
 
+def test_it_finds_idiom_in_messages(tmp_path: Path) -> None:
+    """Only in src: a test may hold any text."""
+    path = tmp_path / "src/a.py"
+    path.parent.mkdir()
+    code, out = findings(path, 'def f():\n    raise OSError("GitHub was not asked")\n')
+    assert (code, ":2: `was not asked`" in out) == (1, True), out
+
+
 def test_it_passes_plain_text_and_code(tmp_path: Path) -> None:
     """Code, comments and links are not prose; exit 0 and no output."""
     text = "# CI\n\nCI runs `is told` twice.\n\n```sh\necho is told\n```\n\n<!-- is told -->\n[a](upon.md)\n"

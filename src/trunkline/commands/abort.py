@@ -111,7 +111,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
         outside = (
             change for change in taken if not isinstance(change, LocalMoved | StackFileChanged | EntryInserted)
         )
-        ending.left += [_described(context, change, "as you asked") for change in outside]
+        ending.left += [_described(context, change, "as --local says") for change in outside]
     else:
         for change in filter(is_closed_first, taken):
             _restore_one(context.of_pr(change.pr), step_context, change, ending, local=local)

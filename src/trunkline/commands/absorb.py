@@ -56,7 +56,7 @@ def _descriptions(rows: tuple[Absorbed, ...]) -> dict[EntryKey, str]:
 
 def nothing_to_do(git: Git, rows: tuple[Absorbed, ...]) -> Outcome:
     """Return the outcome if no staged change fits a commit of the stack."""
-    message = "nothing of what is staged fits a commit of the stack" if rows else "nothing is staged"
+    message = "no staged change belongs to a commit of the stack" if rows else "nothing is staged"
     changed = () if rows else work_trees.changed_paths(git)
     details = (f"to take in {', '.join(changed)}: git add --update && {task_command(TASK)}",) if changed else ()
     return Outcome("nothing to do", message, StepStatus.NOTHING, details)

@@ -259,7 +259,7 @@ def _remote(git: Git, stack: Stack, reporter: Reporter, *, offline: bool) -> Ite
         message = f"{stack.remote} fetches from {repository.slug} but pushes to {pushes.slug}"
         yield Finding("remote", message, Health.ERROR, f"git remote set-url --push {shlex.quote(stack.remote)} URL")
     if offline:
-        yield Finding("remote", f"{repository.argument}, not asked")
+        yield Finding("remote", f"{repository.argument}, not queried (--offline)")
         return
     yield from _asked("remote", lambda: _reachable(git, stack))
     github = GitHub(repository, git.cwd, reporter.progress)

@@ -97,7 +97,7 @@ def refuse_unfinished(seen: PullRequestStacks) -> tuple[Checked, ...]:
     if not any(each.differences for each in checked):
         raise UsageError(
             "every entry of stack.toml is merged, and no other stack is open",
-            why="`add` begins an entry with the staged changes; a stack of pull requests may be of others",
+            why="`add` begins an entry with the staged changes; open pull requests of others are no stack of yours",
             next_command=(task_command("add", "NAME"), f"gh pr list --repo {slug_of(seen.git, seen.remote)}"),
         )
     return checked

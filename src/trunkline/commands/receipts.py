@@ -112,7 +112,7 @@ def _with_standing(each: Listed, answers: _Answers) -> Listed:
 
 def _log_problem(log: Path, digest: str) -> str:
     try:
-        return "" if hashlib.sha256(log.read_bytes()).hexdigest() == digest else "its log is not what it says"
+        return "" if hashlib.sha256(log.read_bytes()).hexdigest() == digest else "its log does not match its checksum"
     except OSError:
         return ""  # a receipt from another machine has no log here; its hash was checked there
 

@@ -275,8 +275,8 @@ def _faults(scope: Scope, day: str) -> tuple[Fault, ...]:
         return read_faults(Path(day), known)
     if day not in days():
         raise UsageError(
-            f"--fault {day}: there is no such bad day",
-            why=f"it is one of {', '.join(days())}, or a file of your own that ends in .toml",
+            f"--fault {day}: there is no such fault",
+            why=f"known: {', '.join(days())}; or a file of your own that ends in .toml",
             next_command=program_help("rehearse"),
         )
     return read_faults(DAYS / f"{day}.toml", known)

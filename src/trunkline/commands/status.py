@@ -90,9 +90,9 @@ def _status(
     open_ = [pr.number for pr in seen.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
     moved = f"{project.tracking} moved on since it was fetched" if seen.trunk != seen.fetched else ""
-    unasked = f"GitHub was not asked; {stack.remote} is as it was last fetched" if offline else ""
+    unknown = f"offline: GitHub's state is unknown; {stack.remote} is as of the last fetch" if offline else ""
     unlinked = _unlinked(stack, link) if link is not None else ""
-    notes = tuple(filter(None, (project.stack_source, moved, unasked, unlinked)))
+    notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked)))
     return StackStatus(stack, seen.trunk, rows, command, notes, stands, link)
 
 

@@ -113,7 +113,7 @@ def _refuse_newer(found: StackText) -> None:
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UsageError(
             f"{found.path.name}:{line_of(found.text, ('schema',))}: schema {version} is newer than this trunkline",
-            why=f"this trunkline knows schema {SCHEMA_VERSION}",
+            why=f"this version of trunkline reads schema {SCHEMA_VERSION}",
             next_command="pip install --upgrade trunkline",
         )
 

@@ -79,9 +79,9 @@ def _decision(pr: PullRequest) -> list[str]:
     if pr.review == "APPROVED" or people["APPROVED"]:
         words.append(f"approved by {people['APPROVED']}" if people["APPROVED"] else "approved")
     if pr.review == "REVIEW_REQUIRED":
-        words.append(f"an approval is required, asked of {asked}" if asked else "an approval is required")
+        words.append(f"an approval is required from {asked}" if asked else "an approval is required")
     elif asked:
-        words.append(f"review asked of {asked}")
+        words.append(f"review requested from {asked}")
     return words
 
 

@@ -37,12 +37,12 @@ def rejection(stderr: str) -> Rejection | None:
     """Return the reason of a failed sign-in; None if the output shows none."""
     message = " ".join(line.strip().removeprefix("remote:").strip() for line in stderr.splitlines())
     if found := _SSO.search(message):
-        what = f"GitHub wants your credentials authorized for the organization {found[1]} (SAML single sign-on)"
+        what = f"GitHub requires credentials authorized for the organization {found[1]} (SAML single sign-on)"
         return Rejection(what, _authorize(message, found[1]))
     if found := _PERMISSION.search(message):
         return Rejection(f"GitHub does not let {found[2]} push to {found[1]}", ("gh auth status", "gh auth login"))
     if "(publickey" in message and _UNKNOWN.search(message):
-        return Rejection("the server knows none of your SSH keys", ("ssh-add -l", "gh auth login"))
+        return Rejection("the server accepts none of your SSH keys", ("ssh-add -l", "gh auth login"))
     if _UNKNOWN.search(message):
         return Rejection("git is not signed in to the server", ("gh auth login", "gh auth setup-git"))
     return None

@@ -47,7 +47,7 @@ class State(Enum):
     RULE = "blocked by a rule of the repository"
     BLOCKED = "blocked by"
     READY = "ready to land"
-    UNKNOWN = "GitHub was not asked"
+    UNKNOWN = "unknown (offline)"
 
 
 class Side(Enum):

@@ -105,7 +105,7 @@ def fleets_of(client: DataClient, gate_jobs: Sequence[GateJob]) -> list[Fleet]:
     if not slots:
         raise UsageError(
             "no worker has a slot for gates",
-            why=f"a worker that runs gates says so when it starts, as the resource {RESOURCE!r}",
+            why=f"a worker for gates is started with the resource {RESOURCE!r}",
             next_command=f"dask worker {first.settings.scheduler} --nthreads 1 --resources {RESOURCE}=1",
         )
     infos = call_workers(client, dask_replies.WorkerInfo, dask_worker.worker_info, key, workers=slots)

@@ -187,7 +187,7 @@ def _limited(response: Response, message: str) -> bool:
 def _classified(response: Response, message: str) -> tuple[type[TrunklineError], str, str]:
     status = response.status
     if (url := _sso(response, message)) is not None:
-        what = "GitHub wants your token authorized for this organization (SAML single sign-on)"
+        what = "GitHub requires a token that is authorized for this organization (SAML single sign-on)"
         return NotSignedIn, what, f"python3 -m webbrowser {shlex.quote(url or SSO_SETTINGS)}"
     not_signed_in = NotSignedIn, "you are not signed in to GitHub", "gh auth login"
     if response.done.returncode == _NO_CREDENTIALS:

@@ -88,9 +88,9 @@ def _left_out(found: Ownership) -> tuple[str, ...]:
         CommitClass.COPY: "a copy of a commit of {parent}; the base holds it already",
         CommitClass.MERGE: "a merge without changes of its own",
         CommitClass.HAND_MERGE: "a merge resolved by hand; the result is compared with a merge of the whole branch",
-        CommitClass.VANISHED: "left out as asked: {parent} no longer has it",
-        CommitClass.LIKENESS: "left out as asked: similar to a commit of {parent}",
-        CommitClass.REMOVED_FROM_TRUNK: "left out as asked: removed from {parent}",
+        CommitClass.VANISHED: "left out on request: {parent} no longer has it",
+        CommitClass.LIKENESS: "left out on request: similar to a commit of {parent}",
+        CommitClass.REMOVED_FROM_TRUNK: "left out on request: removed from {parent}",
     }
     return tuple(
         f'not replayed: {short(each.commit.oid)} "{each.commit.subject}", '

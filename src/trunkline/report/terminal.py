@@ -242,7 +242,7 @@ class Terminal:
 
 
 def _approve_nothing(publishes: Sequence[str]) -> None:
-    raise InternalError("something would be published that nobody was asked about", why="\n".join(publishes))
+    raise InternalError("something would be published without approval", why="\n".join(publishes))
 
 
 def duration(seconds: float) -> str:

@@ -71,7 +71,7 @@ def _stage(git: Git, step_context: StepContext, entry: Entry, staged: Staged) ->
         return
     if held != staged.index:
         raise Refused(
-            f"{entry.full_label}: what is staged changed since the plan was made",
+            f"{entry.full_label}: the staged changes are not those of the plan",
             why="nothing of it was changed",
             next_command=(task_command("abort"), "git status"),
         )

@@ -119,7 +119,7 @@ def read_inside(top: Path, name: PurePosixPath, limit: int) -> bytes:
         return _content(os.open(name.name, flags, dir_fd=folder), limit)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}:
-            raise OSError(error.errno, "a link, or no directory, is on the way; links are not followed") from None
+            raise OSError(error.errno, "a part of the path is a link or no directory") from None
         raise
     finally:
         os.close(folder)

@@ -41,7 +41,7 @@ def _number(commit: str, pr: str) -> PrNumber | None:
         UsageError: a commit was named, too.
     """
     if commit and pr:
-        raise UsageError("--commit and --pr are two things", next_command=exact_command("verify", {"pr": pr}))
+        raise UsageError("--commit and --pr exclude each other", next_command=exact_command("verify", {"pr": pr}))
     return pr_number(pr) if pr else None
 
 

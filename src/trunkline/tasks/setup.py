@@ -57,7 +57,7 @@ def _write_tasks(session: TaskSession, *, alone: bool) -> None:
 
     if alone:
         raise UsageError(
-            "--write-tasks is a thing of its own",
+            "--write-tasks excludes --check and --update",
             why="it writes the files that are not there, and says of the others what they lack",
             next_command=task_command("init", "--write-tasks"),
         )

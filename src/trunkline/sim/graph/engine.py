@@ -133,7 +133,7 @@ def operation_of(query: str) -> str:
 def _resolve(source: Any, info: graphql.GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     name = f"{info.parent_type.name}.{info.field_name}"
     if not isinstance(source, Node):
-        raise TypeError(f"{name} is asked of {source!r}, which is no node")
+        raise TypeError(f"{name} is a field of {source!r}, which is no node")
     if info.field_name not in source.fields:
         raise NotSimulatedError(name)
     value = source.fields[info.field_name]
