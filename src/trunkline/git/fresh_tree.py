@@ -253,14 +253,20 @@ class FreshTree(msgspec.Struct, frozen=True):
         """Return a hash of everything that affects a checkout and is not part of the commit."""
         listed = self.git.query("config", "--list", "--null").text.split("\0")
         in_force = [each for each in listed if _ACTS_ON_CHECKOUT.fullmatch(each.partition("\n")[0].lower())]
-        parts = json.dumps([in_force, *self._outer_attributes(), _umask()])
+        named = any(each.lower().startswith("core.attributesfile\n") for each in listed)
+        parts = json.dumps([in_force, *self._outer_attributes(named=named), _umask()])
         return hashlib.sha256(parts.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def _outer_attributes(self) -> Iterator[str]:
-        """Yield the texts of the attribute files outside the tree (gitattributes(5))."""
+    def _outer_attributes(self, *, named: bool = True) -> Iterator[str]:
+        """Yield the texts of the attribute files outside the tree (gitattributes(5)).
+
+        Args:
+            named: the configuration may name one; each gate saves the process that reads it.
+        """
         base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        named = self.git.query("config", "--type=path", "--get", "core.attributesFile", ok=(0, 1)).text
-        for path in (self.git.common_dir() / "info/attributes", Path(named or base / "git/attributes"),
+        asked = ("config", "--type=path", "--get", "core.attributesFile")
+        file = self.git.query(*asked, ok=(0, 1)).text if named else ""
+        for path in (self.git.common_dir() / "info/attributes", Path(file or base / "git/attributes"),
                      Path("/etc/gitattributes")):  # fmt: skip
             with contextlib.suppress(OSError):
                 yield path.read_text(encoding="utf-8", errors="surrogateescape")

@@ -75,8 +75,14 @@ class TreeFacts:
     @cached_property
     def packages(self) -> dict[str, Package]:
         """The packages of the tree by name; vendored ones too."""
-        listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/Cargo.toml").stdout
-        return packages(self.top, [path for path in os.fsdecode(listed).split("\0") if path])
+        return packages(self.top, [path for path in self._files if PurePosixPath(path).name == "Cargo.toml"])
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        """The tree's files by path, with their modes, from one git process."""
+        listed = os.fsdecode(self.git.query("ls-files", "-z", "--stage").stdout).split("\0")
+        entries = (entry.partition("\t") for entry in listed if entry)
+        return {path: about.split(" ", 1)[0] for about, _, path in entries}
 
     @cached_property
     def reading_macros(self) -> set[str]:
@@ -128,8 +134,7 @@ class TreeFacts:
     @cached_property
     def _links(self) -> list[str]:
         """The symbolic links of the tree."""
-        listed = os.fsdecode(self.git.query("ls-files", "-z", "--stage").stdout).split("\0")
-        return [entry.partition("\t")[2] for entry in listed if entry.startswith("120000 ")]
+        return [path for path, mode in self._files.items() if mode == "120000"]
 
     def _with_needs(self, name: str) -> set[str]:
         found, waiting = {name}, [name]
@@ -141,9 +146,8 @@ class TreeFacts:
 
     def _sources(self, name: str) -> list[str]:
         folder = self.packages[name].folder
-        where = f":(top,glob){folder}/**/*.rs" if folder else ":(top,glob)**/*.rs"
-        listed = self.git.query("ls-files", "-z", "--", where).stdout
-        return [path for path in os.fsdecode(listed).split("\0") if path]
+        prefix = f"{folder}/" if folder else ""
+        return [path for path in self._files if path.startswith(prefix) and path.endswith(".rs")]
 
     def _any_matches(self, paths: Iterable[str], pattern: re.Pattern[bytes]) -> bool:
         """Return whether a file matches, or cannot be read."""
@@ -230,8 +234,9 @@ class TreeFacts:
     @cached_property
     def _configuration_includes(self) -> bool:
         """True if the tree has a cargo configuration that includes other files."""
-        listed = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/config*").stdout
-        return self._any_matches([path for path in os.fsdecode(listed).split("\0") if path], _INCLUDES)
+        pure = map(PurePosixPath, self._files)
+        configured = [str(path) for path in pure if path.parent.name == ".cargo" and path.name.startswith("config")]
+        return self._any_matches(configured, _INCLUDES)
 
     @cached_property
     def _configuration_is_linked(self) -> bool:
@@ -250,9 +255,9 @@ class TreeFacts:
 
     def runs_code(self) -> bool:
         """Return whether code of the tree or of its dependencies may run during compilation."""
-        configured = self.git.query("ls-files", "-z", "--", ":(top,glob)**/.cargo/**").stdout
+        configured = any(".cargo" in PurePosixPath(path).parent.parts for path in self._files)
         running = any(package.script or package.macro for package in self.packages.values())
-        return running or bool(configured) or self._configuration_is_linked
+        return running or configured or self._configuration_is_linked
 
 
 def _change(facts: str, path: str) -> Change:
