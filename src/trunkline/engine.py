@@ -39,7 +39,7 @@ class StepContext(msgspec.Struct, frozen=True):
     step: Step
 
     def about(self, entry: Entry) -> tuple[StepName, EntryKey, BranchName]:
-        """Return what a record of this step about an entry begins with."""
+        """Return the first fields of a record of this step about an entry."""
         return self.step.name, entry.key, entry.branch
 
     def log_intent(self, intent: Intent) -> None:

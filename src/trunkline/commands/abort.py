@@ -304,7 +304,7 @@ def _unfinished(run: Run, ending: _Ending) -> TrunklineError:
 
 
 def _message_of(outcome: Outcome) -> str:
-    """Return what was restored, with its name where the message lacks it: `note removed`."""
+    """Return an outcome's message, with its label if the message lacks it: `note removed`."""
     return f"{outcome.label} {outcome.message}" if outcome.label in {"note", "stack.toml"} else outcome.message
 
 
@@ -348,7 +348,7 @@ def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Ru
 
 
 def publishes(context: Context, run: Run) -> tuple[str, ...]:
-    """Return what others will see of an abort, from the journal alone, without a request to GitHub."""
+    """Return lines that describe what an abort publishes, from the journal alone, without a request to GitHub."""
     taken = run_changes.changes_of(context.stack, run)
     rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
     return (*rescued, *Plan("abort", context.entry.key, revert.steps(context, taken)).publishes)

@@ -98,7 +98,7 @@ def gated_commit(git: Git, policy: Policy, commit: Oid, *, merged: bool) -> Oid:
 
 
 def question(order: Order, now: dt.datetime) -> Question:
-    """Return the question that `verify` will ask.
+    """Return the query that `verify` will evaluate.
 
     Raises:
         Refused: the key may not sign for this commit.
@@ -122,7 +122,7 @@ def _waivers(policy: AttestSettings, gate: str) -> frozenset[str]:
 
 
 def plan(order: Order, asked: Question) -> tuple[AttestedGate, ...]:
-    """Return what the receipts of this machine attest already, without signing anything."""
+    """Return the gates with what this machine's receipts attest already; nothing is signed."""
     return _rows(order, asked)
 
 

@@ -14,7 +14,7 @@ from trunkline.operations import added_entry
 def target(git: Git, stack: Stack, direction: str, count: int = 1) -> Entry | None:
     """Return the entry to check out; None if there is none in that direction.
 
-    Entries without a branch, here or on the remote, are passed over: they are merged and tidied up.
+    Entries without a branch, here or on the remote, are skipped: they are merged, and their branches deleted.
 
     Args:
         git: the checkout.

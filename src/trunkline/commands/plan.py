@@ -72,7 +72,7 @@ def _replay(git: Git, foreseen: ReplayPreview) -> Replay:
 
 
 def _merges(view: View, terms: merge_as_is.Terms) -> tuple[tuple[PrNumber, MergeChoice], ...]:
-    """Return how `land` would merge each open entry, without those above a conflict."""
+    """Return the merge choice of `land` for each open entry below a conflict."""
     for entry in land.before_unsubmitted(view.open_entries()):
         under = view.of(entry)
         if replay.blocked_by(under) is None:
@@ -105,7 +105,7 @@ def _is_here(git: Git, entry: Entry) -> bool:
 
 
 def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
-    """Return what a push of these branches would trigger, from what GitHub shows of their heads."""
+    """Return the effects of a push of these branches, predicted from GitHub's checks of their heads."""
     if not moved:
         return ()
     listed = " ".join(f"#{pr.number}" for pr in moved)

@@ -47,7 +47,7 @@ def refuse_contradiction(view: View, *, closes: bool) -> None:
 
 
 def published(entries: Iterable[Entry], created: Collection[EntryKey]) -> tuple[Entry, ...]:
-    """Return the entries to publish, bottom first: those below the first one that `submit` has yet to create.
+    """Return the entries to publish, bottom first, up to the first whose pull request this run does not create.
 
     Args:
         entries: the open entries, bottom first.
@@ -114,7 +114,7 @@ def _as_commit(new: NewCommit) -> Commit:
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
-    """Return the functions of the steps that publish, but for those that close.
+    """Return the functions of the steps that publish, except those that close.
 
     Args:
         context: the context of the run's first entry; its stack has the removed entries, too.

@@ -241,7 +241,7 @@ def carry_out(
 
 
 def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
-    """Return how a run ended, with the state of the other entries if one of several stopped."""
+    """Return a run's result; if one of several entries stopped it, with the state of the others."""
     error = performed.error
     if isinstance(error, TransientError):
         error.next_commands = tuple(dict.fromkeys((task_command("continue"), *error.next_commands)))

@@ -183,7 +183,7 @@ def _look(view: View, pr: PullRequest) -> _Lost:
 
 
 def _begun(step_context: StepContext) -> _Lost | None:
-    """Return what an earlier process of this run began to restore, from the journal, or None."""
+    """Return the rescue that an earlier process of this run began, from the journal, or None."""
     for record in journal.read(step_context.journal.path).records:
         if isinstance(record, records.PullRequestReopened):
             gone = tuple((branch_name(each.branch), each.tip) for each in record.gone)

@@ -60,7 +60,7 @@ def plan(
         task: the task.
         rewrites: the rewritten entries, bottom first; at least one.
         above: the open entries above them.
-        descriptions: the change of each rewritten entry, in one line; absent: it only sits on one.
+        descriptions: one line for each entry that itself changes; the others only sit on one of these.
         staged: the staged changes that are part of the rewrite.
 
     Raises:

@@ -17,7 +17,7 @@ TASK = "sync"
 def forecast(context: Context) -> Forecast:
     """Return the plan that `run` would execute: a restack, then the deletion of merged local branches.
 
-    A stack that has landed is only fetched and tidied.
+    If the whole stack has landed, trunk is fetched and the merged branches are deleted.
 
     Raises:
         Paused: an earlier run is paused, or the user must answer a question.

@@ -163,7 +163,7 @@ def commit_of(git: Git, remote: str, revision: str, pr: PrNumber | None, *, fetc
     """Return the commit to verify: the revision, the head of the pull request, or HEAD.
 
     Raises:
-        UsageError: it is not here.
+        UsageError: this repository does not have the commit.
     """
     if revision:
         found = git.resolve(revision)
@@ -201,7 +201,7 @@ def _branch_of(git: Git, remote: str, pr: PrNumber) -> BranchName | None:
 def verify(
     git: Git, remote: str, policy: Policy, commit: Oid, *, merged: bool, now: dt.datetime, fetched: bool = False
 ) -> Attestation:
-    """Return what the shared receipts attest of a commit.
+    """Evaluate the shared receipts of a commit under trunk's policy.
 
     Args:
         git: the checkout.
@@ -238,7 +238,7 @@ def lines_about(git: Git, remote: str, tree: Oid, *, fetched: bool) -> tuple[fro
 
 
 def question_of(git: Git, remote: str, policy: Policy, commit: Oid, *, merged: bool, now: dt.datetime) -> Question:
-    """Return the question that trunk's policy asks about a commit; arguments and errors as of `verify`."""
+    """Return the query for a commit under trunk's policy; arguments and errors as of `verify`."""
     rules = policy.stack.attest
     tree, is_own = tree_of(git, policy, commit, merged=merged)
     terms = Terms(

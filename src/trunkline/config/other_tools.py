@@ -26,7 +26,7 @@ class Tracked(msgspec.Struct, frozen=True):
 
 
 def tracked_stacks(git: Git) -> tuple[Tracked, ...]:
-    """Return what other tools track here; one whose data cannot be read has nothing to say."""
+    """Return the stacks that other tools track here; unreadable data is skipped."""
     found = (Tracked("gh-stack", _gh_stack(git)), Tracked("git-spice", _git_spice(git)))
     return tuple(each for each in found if each.bases)
 

@@ -79,7 +79,7 @@ def read(path: Path) -> StackText:
 
 
 def parsed(path: Path, content: bytes) -> StackText:
-    """Return what a stack.toml says.
+    """Parse the text of a stack.toml.
 
     Args:
         path: where it is, for messages.
@@ -108,7 +108,7 @@ def parsed(path: Path, content: bytes) -> StackText:
 
 
 def _unusable(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield what no key may hold, whatever it means: nothing of it can be given to a program, or be shown."""
+    """Yield values that are invalid for every key: they can neither be passed to a program nor be shown."""
     left: list[tuple[tuple[str | int, ...], Any]] = [((), data)]
     while left:
         where, value = left.pop()

@@ -100,7 +100,7 @@ class TestTable(_CheckTable, frozen=True, kw_only=True, tag="test"):
 
 
 class ManualTable(_CheckTable, frozen=True, kw_only=True, tag="manual"):
-    """Something that a person looks at and ticks with a reason, on exactly this tree."""
+    """A check that a person confirms with a reason, for exactly one tree."""
 
 
 CheckTable = PatternTable | CommandTable | TestTable | ManualTable

@@ -81,7 +81,7 @@ def effective(git: Git, found: StackText) -> StackText:
 
 
 def changes(found: StackText, origin: Origin) -> tuple[Difference, ...]:
-    """Return what the found file's policy changes of trunk's."""
+    """Return the differences between the found file's policy and trunk's."""
     data = origin.trunk.data if origin.trunk is not None else {}
     try:
         return policy.differences(
@@ -111,7 +111,7 @@ def _refusal(found: StackText, origin: Origin, changed: Sequence[Difference]) ->
 
 
 def origin_of(git: Git, found: StackText) -> Origin:
-    """Return where a stack.toml comes from, by the repository that holds it."""
+    """Return the origin of a stack.toml, from the repository that holds it."""
     holder = _holder(git, found)
     if holder is None:
         return Origin(tracked=False)

@@ -335,7 +335,7 @@ def _explained(data: Any, above: _Where, message: str) -> tuple[_Where, str]:
 
 
 def _expected(node: Mapping[str, Any]) -> str:
-    """Return what the JSON Schema expects of a key, in the words of its description."""
+    """Return the expectation of the JSON Schema for a key, in the words of its description."""
     about = node.get("description", "a value")
     return f"expected {about[:1].lower()}{about[1:].rstrip('.')}"
 
@@ -357,7 +357,7 @@ def _shown(value: Any) -> str:
 
 
 def _node(where: Sequence[str | int], data: Any) -> Mapping[str, Any]:
-    """Return what the JSON Schema says of a path; {}: nothing."""
+    """Return the JSON Schema's node for a path; {}: it has none."""
     root = json_schema()
     node: Mapping[str, Any] = root
     for depth in range(len(where) + 1):

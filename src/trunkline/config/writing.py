@@ -62,7 +62,7 @@ def mended(text: str, name: str, entries: Sequence[Entry], renamed: Mapping[Bran
         name: the stack; "" where there is one.
         entries: what it is to hold, bottom first; only number, branch and the title of a new one count;
             a table without a number is found by its branch and gets the number of its entry.
-        renamed: the old branch by the new one, of entries that keep their table, but for the number.
+        renamed: the old branch by the new one, of entries that keep their table, except its number.
 
     Raises:
         UsageError: the entries are no `[[entry]]` tables.

@@ -133,7 +133,7 @@ def _took_effect(path: Path) -> bool:
 
 
 def progress(run: Run) -> str:
-    """Return what a run has done for each entry that it moved, in words; "" if it moved none."""
+    """Return the progress of a run for each entry that it moved, in words; "" if it moved none."""
     stages = {
         StepName.REWRITE: "rewritten here",
         StepName.REPLAY: "rebased here",

@@ -35,7 +35,7 @@ def derived(subject: str, prefix: str, taken: Collection[str]) -> str:
 
 
 def prefix_of(branches: Sequence[str]) -> str:
-    """Return what all branches begin with: directories, and the number of an issue: `feat/319-`; "" for nothing."""
+    """Return the common prefix of branches, directories and an issue's number: `feat/319-`; "" if there is none."""
     first = branches[0] if branches else ""
     places = [found.end() for found in _BOUNDARY.finditer(first)]
     return next((first[:end] for end in reversed(places) if all(b.startswith(first[:end]) for b in branches)), "")

@@ -275,7 +275,7 @@ class OnGitHub(msgspec.Struct, frozen=True):
 
 
 def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference, ...]:
-    """Return how a declared stack differs from GitHub: removals first, then bottom first."""
+    """Return the differences between a declared stack and GitHub: removals first, then bottom first."""
     known = {entry.pr: entry for entry in declared}
     numbers = [pr.number for pr in github.stack]
     found = [

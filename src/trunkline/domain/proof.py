@@ -181,7 +181,7 @@ def concerns(query: ReceiptQuery, receipt: Receipt) -> bool:
 
 
 def prove(query: ReceiptQuery, receipts: Sequence[KnownReceipt]) -> Proof:
-    """Return what receipts prove about a gate on a tree.
+    """Return the verdict that receipts prove for a gate on a tree.
 
     The newest receipt that matches the query decides. If both passes and failures match, the
     verdict is FLAKY. A pass without a required signature is ignored. A failure needs no signature,

@@ -176,7 +176,7 @@ class BuildCache(msgspec.Struct, frozen=True):
         self._write(state)
 
     def _reset(self, state: State | None, conditions: Conditions, tree: TreeFacts) -> tuple[Reset, frozenset[str]]:
-        """Return how much to rebuild; if only some, also the sources whose contents changed."""
+        """Return the extent of the rebuild; if it is partial, also the sources whose contents changed."""
         first = state is None or state.run != conditions.run
         reset = conditions.least if first else Reset.SOME
         if reset is Reset.ALL or state is None or not target_directory.have_known_layout(self._directories()):

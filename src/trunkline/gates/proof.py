@@ -112,7 +112,7 @@ class Known(msgspec.Struct, frozen=True):
     receipts: tuple[KnownReceipt, ...]
 
     def prove(self, query: ReceiptQuery) -> Proof:
-        """Return what the receipts prove; verify signatures if stack.toml requires them.
+        """Evaluate the receipts; verify signatures if stack.toml requires them.
 
         Raises:
             UsageError: stack.toml names a missing file of signers.

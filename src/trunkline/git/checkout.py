@@ -102,7 +102,7 @@ class _HalfMoved(msgspec.Struct, frozen=True):
 
 
 def _half_moved(git: Git, old: Oid, new: Oid) -> _HalfMoved | None:
-    """Return what a move has changed so far; None: nothing, or a path matches neither commit."""
+    """Return the changes that a move has made so far; None: there are none, or a path matches neither commit."""
     changes = trees.changed(git, git.tree(old), git.tree(new))
     marked = {path: flag for path, flag in marked_paths(git).items() if path in changes}
     in_index, sides = _index_sides(git, changes), _file_sides(git, changes, marked)

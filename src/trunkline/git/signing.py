@@ -93,7 +93,7 @@ EXPIRED_KEY = "it is signed with a key that has expired, or is not valid yet (va
 
 
 def signer(receipt: Path, signers: Signers) -> str:
-    """Return who signed a receipt; "": nobody whom the allowed-signers file names.
+    """Return the signer of a receipt; "": the allowed-signers file does not name one.
 
     Args:
         receipt: its file, with the signature beside it.

@@ -151,7 +151,7 @@ def read_rules(github: GitHub, number: PrNumber) -> BranchRules:
 
 
 def merge_rules(github: GitHub, trunk: BranchName) -> MergeRules:
-    """Return what the repository requires of a merge into trunk, by rulesets and branch protection.
+    """Return the requirements for a merge into trunk, from rulesets and branch protection.
 
     GitHub shows branch protection only to users who may change it. To others, only the merge state
     BEHIND of a pull request reveals it.

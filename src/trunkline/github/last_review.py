@@ -40,7 +40,7 @@ class _Answer(Node, frozen=True):
 def last_review(github: GitHub, number: PrNumber) -> Reviewed | None:
     """Return the newest review by somebody else than the author; None if there is none.
 
-    Reviews whose commit GitHub no longer has are passed over.
+    Reviews whose commit GitHub no longer has are skipped.
 
     Raises:
         ExternalError: GitHub or the network failed, after retries.

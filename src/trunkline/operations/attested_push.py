@@ -23,7 +23,7 @@ def is_wanted(scope: Scope) -> bool:
 
 
 def publishes(scope: Scope) -> tuple[str, ...]:
-    """Return what others will see of it."""
+    """Return lines that describe the receipts that others will see."""
     if not is_wanted(scope):
         return ()
     return (f"push the receipts of {scope.entry.branch} to {scope.stack.remote} as git notes",)

@@ -74,7 +74,7 @@ def stacks_of(observer: Observer, stack: Stack) -> tuple[NativeStack, ...] | Non
 
 
 def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Collection[PrNumber] = ()) -> Linking:
-    """Return how the open entries are linked, by stack.toml and what GitHub has.
+    """Plan the native stack of the open entries, from stack.toml and GitHub's native stacks.
 
     Args:
         view: the stack.

@@ -294,7 +294,7 @@ def is_clean_merge(git: Git, commit: Commit) -> bool:
 
 
 def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:
-    """Return how many leading commits change nothing when merged into a base as one change."""
+    """Return the number of leading commits that, merged into a base as one change, change nothing."""
     for count in range(len(commits), 0, -1):
         first, last = commits[0], commits[count - 1]
         if not first.parents:

@@ -120,7 +120,7 @@ def _as_it_is(branch: BranchName, theirs: Oid) -> str:
 
 
 def _taken_over(view: View, found: Versions, ours: Oid, theirs: Oid) -> str:
-    """Return what taking the remote's version of a branch brings.
+    """Return the effect of taking the remote's version of a branch.
 
     Commits that only one side has are named, and so are signatures that the remote's lacks: GitHub
     rebases without them.

@@ -110,7 +110,7 @@ def _impossible(entry: Entry, choice: MergeChoice, entries: Sequence[Entry], ter
 
 
 def words(scope: Scope, decisions: Decisions) -> str:
-    """Return what the note says about the verification of entries that land together; "" alone."""
+    """Return the note's sentence about the verification of entries that land together; "" for a single one."""
     landing = decisions.landing
     if not scope.options.together or len(landing) < 2:  # noqa: PLR2004 -- alone, there is nothing to say
         return ""

@@ -248,7 +248,7 @@ def own_commit_count(view: View, tip: Oid) -> int:
 
 
 def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:
-    """Return how our rebases changed the published commits; None without a journal record.
+    """Return the changes of our rebases to the published commits; None without a journal record.
 
     A commit counts as unchanged if its patch id (`git patch-id --stable`) equals that of the commit
     that was pushed last, after any number of rebases.

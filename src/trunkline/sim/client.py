@@ -259,7 +259,7 @@ class SimulatedGitHub:
             self._pull_lever("arm", **msgspec.to_builtins(fault))
 
     def hits(self) -> int:
-        """Return how often faults were triggered so far."""
+        """Return the number of times that faults were triggered so far."""
         return int(self._pull_lever("hits"))
 
     def clear_faults(self) -> None:

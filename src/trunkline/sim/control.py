@@ -268,7 +268,7 @@ class Control:
                 stream.write(f"{kind} {fault.repository or '-'} {fault.branch or '-'}\n" * fault.times)
 
     def hits(self) -> int:
-        """Return how often faults were triggered."""
+        """Return the number of times that faults were triggered."""
         met = self.world.root / "push-faults.met"
         of_pushes = len(met.read_text(encoding="utf-8").splitlines()) if met.exists() else 0
         return of_pushes + sum(fault.hits for fault in self.world.state.faults)

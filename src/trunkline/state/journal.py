@@ -217,7 +217,7 @@ def _begun_at(path: Path) -> dt.datetime | None:
 
 
 def runs_dir(state: Path) -> Path:
-    """Return where the journals of a repository are."""
+    """Return the directory of a repository's journals."""
     return state / "runs"
 
 

@@ -155,7 +155,7 @@ def _begun(step_context: StepContext, branch: BranchName) -> records.PullRequest
 
 
 def wanted(scope: Scope) -> SubmitOptions:
-    """Return what new pull requests get: the flags, with the defaults of stack.toml."""
+    """Return the properties of new pull requests: the flags, with the defaults of stack.toml."""
     defaults = scope.stack.submit
     return scope.options.submit.over(
         draft=defaults.draft, labels=defaults.labels, reviewers=defaults.reviewers, assignees=defaults.assignees,

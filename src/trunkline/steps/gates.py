@@ -40,7 +40,7 @@ def plan(scope: Scope) -> Step:
 
 
 def publishes(settings: GateSettings) -> tuple[str, ...]:
-    """Return what others will see of the gates: nothing, unless GitHub Actions runs them."""
+    """Return lines that describe what gates publish: none, unless GitHub Actions runs them."""
     if settings.executor != "actions":
         return ()
     return (f"push the commit to {settings.remote} as a temporary ref, for GitHub Actions to run the gates",)

@@ -26,7 +26,7 @@ def landing(above: Entry) -> Command:
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
-    """Return what comes after this entry in the stack."""
+    """Return the entry above, its state and the next command."""
     above = context.stack.above(context.entry)
     if above is None:
         return Outcome(

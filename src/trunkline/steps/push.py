@@ -52,7 +52,7 @@ def plan_in_rebase(view: View) -> Step:
 
 
 def _publishes(view: View) -> tuple[str, ...]:
-    """Return what a push will show to others, as far as it is known at planning time."""
+    """Return lines that describe what a push publishes, as far as it is known at planning time."""
     local, new, unknown = view.local, _new_tip(view), _is_unknown(view)
     if local.remote is None or new is None or not _may_move(view):
         return ()

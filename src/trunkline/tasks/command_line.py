@@ -108,7 +108,7 @@ def unknown_short(flags: Collection[str]) -> list[str]:
 
 
 def called_as(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> Typed | None:
-    """Return how a task was called on the command line; None if it was not.
+    """Return the words that called a task on the command line; None if it was not called.
 
     Args:
         name: its name in our collection: `receipts.push`.
