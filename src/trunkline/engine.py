@@ -44,9 +44,9 @@ class StepContext(msgspec.Struct, frozen=True):
 
     def log_intent(self, intent: Intent) -> None:
         """Append what is about to change to the journal, durably, before it does."""
-        self.note(intent)
+        self.log(intent)
 
-    def note(self, record: EntryRecord) -> None:
+    def log(self, record: EntryRecord) -> None:
         """Append a record of this step to the journal.
 
         The record names its entry, not the step's: a step of the whole stack changes several

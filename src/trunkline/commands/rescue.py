@@ -232,7 +232,7 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
         return (f"{lost.base} stays on {remote}: {why}",)
     context.reporter.require_approval(f"delete {lost.base} on {remote} again")
     about = step_context.about(context.entry)
-    step_context.note(records.RestoredBaseDeleted(*about, base=lost.base, tip=restored))
+    step_context.log(records.RestoredBaseDeleted(*about, base=lost.base, tip=restored))
     push.delete_remote(context.git, step_context.lock, remote, lost.base, restored)
     return ()
 

@@ -43,7 +43,7 @@ def publish(scope: Scope, machine: Surroundings, step_context: StepContext, tip:
             f"{count_of(len(missing), 'commit status', 'commit statuses')} on {short(tip)}"
         )
         about = step_context.about(scope.entry)
-        step_context.note(records.StatusesPublished(*about, commit=tip, statuses=tuple(sorted(missing))))
+        step_context.log(records.StatusesPublished(*about, commit=tip, statuses=tuple(sorted(missing))))
         slug = scope.repository.slug
         scope.reporter.command(
             f"gh api repos/{slug}/statuses/{tip} -f state=success -f context={OUR_CONTEXTS}GATE ..."

@@ -29,5 +29,5 @@ def settle(context: Context, step_context: StepContext) -> None:
 
 def include(context: Context, step_context: StepContext, tip: Oid) -> None:
     """Record that the user includes the commits pushed to the entry's branch, up to a tip."""
-    step_context.note(records.Included(*step_context.about(context.entry), new=tip))
+    step_context.log(records.Included(*step_context.about(context.entry), new=tip))
     context.run.decisions = context.run.decisions.including(context.entry.key, tip)

@@ -110,7 +110,7 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
         ExternalError, UsageError: git failed.
     """
     git, arguments = context.git, ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
-    step_context.note(records.CheckoutSwitched(*step_context.about(context.entry), old=old, new=new))
+    step_context.log(records.CheckoutSwitched(*step_context.about(context.entry), old=old, new=new))
     try:
         git.mutate(step_context.lock, *arguments, "--quiet", display="git " + " ".join(arguments))
     except TrunklineError:
@@ -166,7 +166,7 @@ def move(
         if along and old is not None:
             checkout.put_back(git, step_context.lock, old=old, new=new)
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
-            step_context.note(records.MoveWithdrawn(*about, new=new))
+            step_context.log(records.MoveWithdrawn(*about, new=new))
         raise
     context.observer.moved(branch, new)
 

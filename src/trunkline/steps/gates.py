@@ -113,7 +113,7 @@ def note_verdicts(
     """
     fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
     waived = sorted(outcome.gate for outcome in outcomes if context.waivers.accept(outcome))
-    step_context.note(kind(*step_context.about(context.entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
+    step_context.log(kind(*step_context.about(context.entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
 
 
 def _new_dependencies(project: Project, tip: Oid) -> tuple[str, ...]:

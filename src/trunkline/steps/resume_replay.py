@@ -169,7 +169,7 @@ def _skip(
         )
     onto_ = stopped.paused.onto
     about = step_context.about(entry)
-    step_context.note(records.Resolved(*about, new=onto_, commit=commit.oid, left_out="skipped"))
+    step_context.log(records.Resolved(*about, new=onto_, commit=commit.oid, left_out="skipped"))
     return onto_, "skipped"
 
 
@@ -194,7 +194,7 @@ def _resolve(
     # lose it.
     local_refs.back_up(git, step_context.lock, branch_name(f"resolution-{short(new)}"), new)
     about = step_context.about(scope.entry)
-    step_context.note(records.Resolved(*about, new=new, commit=rest[0].oid, left_out=left_out))
+    step_context.log(records.Resolved(*about, new=new, commit=rest[0].oid, left_out=left_out))
     return new, left_out
 
 
