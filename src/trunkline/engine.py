@@ -98,38 +98,41 @@ def run_plan(
     for step in plan.steps:
         if step.key in done:
             continue
-        name, pr = step.name, plan.pr_of(step)
+        pr = plan.pr_of(step)
         if step.name in plan.skipped:
             outcome = Outcome(step.name.value, "skipped by name", StepStatus.SKIPPED)
         else:
-            journal.append(lock, StepBegan(name, pr))
+            journal.append(lock, StepBegan(step.name, pr))
             try:
                 with reporter.working(step):
                     outcome = _timed(step_functions[step.key], StepContext(lock, journal, step))
-            except Pause as pause:
-                journal.append(lock, pause.record)
-                return RunResult(outcomes, pause)
-            except Declined as declined:
-                refused = Refused(
-                    f"{step.label}: nothing more is published: the answer was no",
-                    why=declined.why,
-                    next_command=(task_command("continue"), task_command("abort")),
-                )
-                journal.append(lock, StepFailed(name, pr=pr, what=refused.what, code=int(refused.code)))
-                return RunResult(outcomes, refused)
             except TrunklineError as error:
-                journal.append(lock, StepFailed(name, pr=pr, what=error.what, code=int(error.code)))
-                if error.data:
-                    outcomes[step.key] = Outcome(step.name.value, error.what, StepStatus.FAILED, data=error.data)
-                return RunResult(outcomes, error)
+                record, shown = _stopped(error, step, pr)
+                journal.append(lock, record)
+                if shown.data and isinstance(record, StepFailed):
+                    outcomes[step.key] = Outcome(step.name.value, shown.what, StepStatus.FAILED, data=shown.data)
+                return RunResult(outcomes, shown)
         if step.pr is not None:
             outcome = replace(outcome, message=f"{labelled(step.pr)} {outcome.message}")
         outcomes[step.key] = outcome
-        journal.append(lock, _done(name, pr, outcome))
+        journal.append(lock, _done(step.name, pr, outcome))
         reporter.outcome(outcome)
     if ends:
         journal.append(lock, RunFinished())
     return RunResult(outcomes)
+
+
+def _stopped(error: TrunklineError, step: Step, pr: EntryKey | None) -> tuple[records.Record, TrunklineError]:
+    """Return the record of an error that stopped a step, and the error as it is shown."""
+    if isinstance(error, Pause):
+        return error.record, error
+    if isinstance(error, Declined):
+        error = Refused(
+            f"{step.label}: nothing more is published: the answer was no",
+            why=error.why,
+            next_command=(task_command("continue"), task_command("abort")),
+        )
+    return StepFailed(step.name, pr=pr, what=error.what, code=int(error.code)), error
 
 
 def _done(name: StepName, pr: EntryKey | None, outcome: Outcome) -> StepDone:

@@ -20,6 +20,7 @@ from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.git.history import connectivity
 from trunkline.state.lock import RepositoryLock
+from trunkline.system.process import Completed
 from trunkline.system.retry import is_transient, retrying
 
 
@@ -200,9 +201,21 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
         found = _confirmed(git, remote, updates)
     if all(found.get(branch_ref(u.branch)) == u.new for u in updates):
         return Pushed.ALREADY if "=\t" in done.text else Pushed.MOVED
+    raise _failure(done, remote, updates, found)
+
+
+def _failure(done: Completed, remote: str, updates: Sequence[RefUpdate], found: Mapping[str, Oid]) -> TrunklineError:
+    """Return the error of a push after which the remote does not hold the new tips.
+
+    Args:
+        done: the finished `git push`.
+        remote: the remote.
+        updates: the updates.
+        found: the values of the refs on the remote after the push.
+    """
     moved = [u for u in updates if found.get(branch_ref(u.branch)) not in {u.old, u.new}]
     if moved:
-        raise MovedMeanwhile(
+        return MovedMeanwhile(
             f"{moved[0].branch} moved on {remote} while we worked",
             why=f"expected {moved[0].old or 'nothing'}, found {found.get(branch_ref(moved[0].branch)) or 'nothing'};"
             " nothing was overwritten",
@@ -211,9 +224,9 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
             next_command=(task_command("continue"), task_command("abort")),
         )
     if capped := _CAPPED.search(done.error_text):
-        raise PushCapped(remote, int(capped[1]))
+        return PushCapped(remote, int(capped[1]))
     if "--mirror can't be combined with refspecs" in done.error_text:
-        raise Refused(
+        return Refused(
             f"{remote} takes pushes only as a mirror",
             why=f"remote.{remote}.mirror is set, so git takes no single branch; nothing was pushed",
             command=done.command_line,
@@ -224,7 +237,7 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
             ),
         )
     if rejected := rejection(done.error_text):
-        raise NotSignedIn(
+        return NotSignedIn(
             rejected.what,
             why=f"{remote} did not take the push; the branch is as it was",
             command=done.command_line,
@@ -239,7 +252,7 @@ def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[Re
     kind: type[TrunklineError] = Refused if refused else ExternalError
     if not refused and is_transient(done.error_text):
         kind = TransientError
-    raise kind(
+    return kind(
         f"{remote} did not take the push",
         why="; ".join(reasons) or f"{guess}; the branch is as it was",
         command=done.command_line,
