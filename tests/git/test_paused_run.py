@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -668,6 +669,29 @@ def test_undo_of_an_undo_where_one_entry_of_several_moved(stack: Desk) -> None:
         for record in run.records:
             if isinstance(record, records.Intent):
                 assert (record.pr, record.branch) == (3, "three")
+
+
+def test_undo_of_a_run_whose_backups_were_deleted(stack: Desk) -> None:
+    """Git removed the old commits: no run begins, and the printed fetch makes the undo possible."""
+    clone, before = stack.clone, stack.tips()
+    stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
+    done(stack.restack())
+    newest, moved = stack.newest().id, (stack.tips(), stack.remote_tips())
+    for number, branch in ENTRIES.items():  # as GitHub moves it with each push
+        stack.hub.bare.git("update-ref", f"refs/pull/{number}/head", stack.hub.tip(branch))
+    for ref in [each for each in clone.refs() if each.startswith("refs/trunkline/")]:
+        clone.git("update-ref", "-d", ref)
+    clone.git("reflog", "expire", "--expire=now", "--all")
+    clone.git("gc", "--quiet", "--prune=now")
+    error = refusal(stack.undo)
+    assert (int(error.code), error.what) == (5, "the old tips are not in this repository any more")
+    assert f"#2 two was at {before['two']}" in error.why
+    assert (stack.newest().id, stack.open_run()) == (newest, None)
+    assert (stack.tips(), stack.remote_tips()) == moved
+    stack.hub.bare.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    clone.git(*shlex.split(error.next_commands[0], comments=True)[1:])
+    done(stack.undo())
+    assert stack.tips() == stack.remote_tips() == before
 
 
 def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:

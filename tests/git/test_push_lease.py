@@ -11,9 +11,11 @@ from support.repo import Repo
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import Oid, branch_name, branch_ref
 from trunkline.git import local_refs, push, refs
+from trunkline.git.git import Git
 from trunkline.git.push import RefUpdate
 from trunkline.state import lock
 from trunkline.state.lock import RepositoryLock
+from trunkline.system.process import Completed
 
 ONE, TWO = branch_name("one"), branch_name("two")
 
@@ -100,6 +102,18 @@ def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Reposito
     with pytest.raises(Refused):
         local_refs.move_ref(repo.adapter, held, ref, new=first, old=first, why="test")
     assert repo.head("main") == second
+
+
+def test_a_ref_that_git_cannot_write(repo: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full: git does not name it, and the ref holds what was expected, so nobody moved it."""
+    first, second = repo.commit("first", {"b": "0\n"}), repo.commit("second", {"b": "1\n"})
+    why = b"fatal: cannot update ref 'refs/heads/main': couldn't write '.git/refs/heads/main.lock'"
+    failed = Completed(("git", "update-ref"), 128, b"", why, 0.0)
+    monkeypatch.setattr(Git, "mutate", lambda *_, **__: failed)
+    with pytest.raises(ExternalError) as found:
+        local_refs.move_ref(repo.adapter, held, branch_ref(branch_name("main")), new=first, old=second, why="test")
+    assert found.value.what == "git could not move refs/heads/main"
+    assert found.value.next_commands == ("df .",)
 
 
 @pytest.mark.parametrize("lags", [1, 2])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.inprocess import Desk, desk
-from trunkline.domain.errors import TrunklineError
+from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import oid
 from trunkline.domain.snapshot import ForcePush, PrState
 
@@ -81,8 +81,9 @@ def test_a_key_that_fails_moves_nothing(stack: Desk) -> None:
     """No entry is moved before all are signed."""
     configure(stack, gpg_format="ssh", user_signingKey=str(stack.root / "no-key"))
     before = stack.tips()
-    with pytest.raises(TrunklineError):
+    with pytest.raises(ExternalError, match='"one 1" could not be signed') as found:
         stack.restack()
+    assert "no-key" in found.value.stderr
     assert stack.tips() == before
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.inprocess import Desk, desk
+from support.inprocess import Desk, desk, refusal
 from support.repo import Repo
 from trunkline.commands import restack
 from trunkline.context.loading import open_context
@@ -121,6 +121,21 @@ def test_a_branch_that_the_user_is_rebasing_is_left_alone(
     assert stack.restack().error is None
     stack.assert_stacked()
     assert stack.clone.subjects("one..two") == ["two 1, edited", "two 2"]
+
+
+def test_a_pick_that_became_empty_is_left_alone(stack: Desk) -> None:
+    """It stopped with a clean work tree; the branch does not move beneath it, and the printed command ends it."""
+    clone = stack.clone
+    clone.git("switch", "--quiet", "one")
+    clone.git("cherry-pick", "one", check=False)
+    assert clone.git("status", "--porcelain") == ""
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    before = stack.tips()
+    error = refusal(stack.restack)
+    assert (int(error.code), error.what) == (5, "one is checked out, and git cherry-pick is in progress there")
+    assert stack.tips() == before
+    clone.git(*shlex.split(error.next_commands[0])[1:])
+    assert stack.restack().error is None
 
 
 def test_the_plan_of_a_stack_that_is_up_to_date_pushes_nothing(stack: Desk) -> None:

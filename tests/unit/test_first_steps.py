@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shlex
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,17 @@ def test_a_directory_that_was_removed(
         Path.cwd()
     assert ended.value.code == 2
     assert "the current directory was removed" in capsys.readouterr().err
+
+
+def test_no_directory_for_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every disk is full, or files are limited to no bytes; the current directory is still there."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    with pytest.raises(Exit) as ended, task_session("status", json_wanted=False), tempfile.TemporaryFile():
+        pass
+    printed = capsys.readouterr().err
+    assert ended.value.code == 6
+    assert "a temporary file cannot be written" in printed
+    assert "next: df " in printed

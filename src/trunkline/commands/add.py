@@ -220,10 +220,13 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
                 next_command=task_command("add", added.branch, "--message", request.message),
             )
         tree = merged.tree
-    sign = ("-S",) if replay.signs(git) else ()
-    made = git.query("commit-tree", *sign, tree, "-p", base, stdin=f"{request.message.strip()}\n".encode())
+    message = f"{request.message.strip()}\n".encode()
+    if replay.signs(git):
+        made = replay.signed(git, tree, base, message=message, what=f"the commit of {added.branch}")
+    else:
+        made = oid(git.query("commit-tree", tree, "-p", base, stdin=message).text)
     return AddedEntry(
-        branch=added.branch, below=added.below, title=added.title, commit=oid(made.text), came_from=here, head=head,
+        branch=added.branch, below=added.below, title=added.title, commit=made, came_from=here, head=head,
         index=held, staged=staged,
     )  # fmt: skip
 

@@ -15,12 +15,13 @@ from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
-from trunkline.domain.changes import Change, LocalMoved, is_different
+from trunkline.domain.changes import Change, LocalMoved, TipMoved, is_different
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused, UsageError
 from trunkline.domain.records import RunStarted
 from trunkline.domain.step import Plan
 from trunkline.engine import RunResult, run_plan
+from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.operations import local_branch, revert
 from trunkline.planning import run_changes as changed
@@ -149,6 +150,7 @@ def _refuse(undo: Undo) -> None:
     if found:
         moved = next(change for change in undo.changes if changed.drifted(context, (change,), context.view))
         raise changed.drift(context.of_pr(moved.pr).entry, found)
+    _refuse_missing(undo)
     for change in undo.changes:
         if isinstance(change, LocalMoved):
             under = context.of_pr(change.pr)
@@ -161,6 +163,27 @@ def _refuse(undo: Undo) -> None:
                     " that needs the branch's checkout; nothing was changed",
                     next_command=f"git switch {shlex.quote(under.entry.branch)}",
                 )
+
+
+def _refuse_missing(undo: Undo) -> None:
+    """Check that the old tips are still here: without its backup refs git deletes them in time.
+
+    Raises:
+        Refused: some are not.
+    """
+    context = undo.context
+    moved = [change for change in undo.changes if isinstance(change, TipMoved)]
+    absent = history.missing(context.git, [change.before for change in moved])
+    if not absent:
+        return
+    found = {change.before: context.of_pr(change.pr).entry for change in moved if change.before in absent}
+    remote = shlex.quote(context.stack.remote)
+    raise Refused(
+        f"the old {'tip is' if len(found) == 1 else 'tips are'} not in this repository any more",
+        why="\n".join(f"{entry.full_label} was at {tip}" for tip, entry in found.items())
+        + f"\nthe backup refs of run {undo.run.id} were deleted, and git removed the commits; nothing was changed",
+        next_command=f"git fetch {remote} {' '.join(found)}   # GitHub keeps what was pushed once",
+    )
 
 
 def _started(undo: Undo) -> RunStarted:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -14,9 +15,10 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.snapshot import LocalState, PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack
-from trunkline.git import history, refs, work_trees
+from trunkline.git import history, index, refs, work_trees
 from trunkline.git.git import Git
 from trunkline.git.user_rebases import branches_in_rebase
+from trunkline.git.work_trees import WorkTree
 
 
 class World(msgspec.Struct, frozen=True):
@@ -128,10 +130,18 @@ def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = Tr
     current = next((tree.branch for tree in trees if str(tree.path) == here), "")
     rebases = branches_in_rebase(git)
     changed = work_trees.changed_paths(git) if changes or current in branches else ()
+    begun = index.unfinished(_git_dir(git, trees)) if current in branches else ""
 
     def state(branch: BranchName) -> LocalState:
         tip, elsewhere = tips.get(branch_ref(branch)), holders.get(branch, "")
-        rebasing = str(rebases.get(branch, ""))
-        return LocalState(branch, tip, None, branch == current, elsewhere, changed, rebasing)
+        rebasing, is_here = str(rebases.get(branch, "")), branch == current
+        return LocalState(branch, tip, None, is_here, elsewhere, changed, rebasing, begun if is_here else "")
 
     return {branch: state(branch) for branch in branches}
+
+
+def _git_dir(git: Git, trees: Sequence[WorkTree]) -> Path:
+    """Return the git directory of this checkout; the main one's needs no process."""
+    if trees and trees[0].path == git.cwd:
+        return git.common_dir()
+    return git.cached_query("rev-parse", "--absolute-git-dir").path

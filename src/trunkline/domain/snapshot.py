@@ -164,6 +164,7 @@ class LocalState(msgspec.Struct, frozen=True):
         elsewhere: the path of another work tree that has it checked out.
         changes: paths with uncommitted changes to tracked files in the user's work tree.
         rebasing: a `git rebase` of the user's, begun and not ended, will move it: the path of its work tree.
+        unfinished: the git command that the user began in its checkout and has not finished, such as `cherry-pick`.
     """
 
     branch: BranchName
@@ -173,3 +174,4 @@ class LocalState(msgspec.Struct, frozen=True):
     elsewhere: str = ""
     changes: tuple[str, ...] = ()
     rebasing: str = ""
+    unfinished: str = ""

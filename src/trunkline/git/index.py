@@ -130,19 +130,31 @@ def refuse_unfinished(git: Git, *, task: str) -> None:
     Raises:
         Refused: it is, so what is staged is not yet a change of one commit.
     """
-    for name, command in _UNFINISHED:
-        if git.query("rev-parse", "--path-format=absolute", "--git-path", name).path.exists():
-            raise Refused(
-                f"git is in the middle of a {command} in your checkout",
-                why=f"{task} would take what it staged for changes of yours; nothing was changed",
-                next_command=(f"git {command} --continue", f"git {command} --abort"),
-            )
+    command = unfinished(git.query("rev-parse", "--absolute-git-dir").path)
+    if command:
+        raise Refused(
+            f"git is in the middle of a {command} in your checkout",
+            why=f"{task} would take what it staged for changes of yours; nothing was changed",
+            next_command=(f"git {command} --continue", f"git {command} --abort"),
+        )
+
+
+def unfinished(git_dir: Path) -> str:
+    """Return the command that the user began in a checkout and has not finished, as `cherry-pick`; "" if none.
+
+    It may have changed no file: `git cherry-pick` stops at a commit that became empty.
+
+    Args:
+        git_dir: the git directory of the checkout.
+    """
+    return next((command for name, command in _UNFINISHED if (git_dir / name).exists()), "")
 
 
 _UNFINISHED = (
     ("MERGE_HEAD", "merge"), ("CHERRY_PICK_HEAD", "cherry-pick"), ("REVERT_HEAD", "revert"),
-    ("rebase-merge", "rebase"), ("rebase-apply", "rebase"),
+    ("rebase-merge", "rebase"), ("rebase-apply/applying", "am"), ("rebase-apply", "rebase"),
 )  # fmt: skip
+"""Files in the git directory of a checkout, and the command that each shows to be in progress."""
 
 
 def _written(git: Git, env: dict[str, str]) -> Oid:

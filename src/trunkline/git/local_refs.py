@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, branch_ref, short
 from trunkline.git import refs
 from trunkline.git.git import Git
@@ -85,7 +85,7 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
 
     Raises:
         Refused: it no longer holds `old`.
-        ExternalError: an object that `new` reaches is missing.
+        ExternalError: an object that `new` reaches is missing, or git cannot write the ref.
     """
     _require_complete(git, [new])
     expected = old or ZERO_OID
@@ -112,6 +112,14 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
             )
         if current == old and (occupied := refs.directory_conflict(done.error_text)):
             raise refs.occupied(ref, occupied, command=done.command_line)
+        if current == old:
+            raise ExternalError(
+                f"git could not move {ref}",
+                why=f"it is still at {short(old)}" if old else "it still does not exist",
+                command=done.command_line,
+                stderr=done.error_text,
+                next_command="df ." if "couldn't write" in done.error_text else (),
+            )
         raise Refused(
             f"{ref} moved while we worked",
             why=f"expected {expected}, found {current or 'nothing'}; nothing was changed",

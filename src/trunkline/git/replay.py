@@ -252,7 +252,8 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
             "GIT_AUTHOR_EMAIL": mail.decode("utf-8", "surrogateescape"),
             "GIT_AUTHOR_DATE": f"@{date.decode()}",
         }
-        return oid(git.query("commit-tree", "-S", tree, "-p", parent, stdin=commit.message, env=who).text)
+        name_of_it = f'{short(commit.oid)} "{commit.subject}"'
+        return signed(git, tree, parent, message=commit.message, what=name_of_it, env=who)
     head = f"tree {tree}\nparent {parent}\nauthor ".encode() + commit.author
     head += b"\ncommitter " + by.encode("utf-8", "surrogateescape")
     head += f"\nencoding {commit.encoding}".encode("utf-8", "surrogateescape") if commit.encoding else b""
@@ -264,11 +265,37 @@ def write_commit(git: Git, commit: Commit, *, tree: Oid, parent: Oid, by: str, s
     return new
 
 
+def signed(git: Git, tree: Oid, *parents: Oid, message: bytes, what: str, env: dict[str, str] | None = None) -> Oid:
+    """Write a commit and sign it with the user's key.
+
+    Args:
+        git: the repository.
+        tree: its tree.
+        *parents: its parents.
+        message: its message.
+        what: the commit's name in an error.
+        env: its author; None: the user.
+
+    Raises:
+        ExternalError: the signing program failed.
+    """
+    flags = [part for parent in parents for part in ("-p", parent)]
+    done = git.query("commit-tree", "-S", tree, *flags, stdin=message, env=env, ok=(0, 1, 128))
+    if done.returncode == 0:
+        return oid(done.text)
+    raise ExternalError(
+        f"{what} could not be signed",
+        why="your git signs commits (commit.gpgSign, or [rebase] sign in stack.toml), and that failed",
+        command=done.command_line,
+        stderr=done.error_text,
+        next_command="git commit-tree -S -m 'can I sign?' 'HEAD^{tree}'   # makes a commit that no branch holds",
+    )
+
+
 def write_merge(git: Git, tree: Oid, parents: tuple[Oid, Oid], message: bytes, *, by: str, sign: bool = False) -> Oid:
     """Write a merge commit of two parents with a given tree; `by` is author and committer."""
     if sign:
-        first, second = parents
-        return oid(git.query("commit-tree", "-S", tree, "-p", first, "-p", second, stdin=message).text)
+        return signed(git, tree, *parents, message=message, what="a merge commit")
     who = by.encode("utf-8", "surrogateescape")
     head = f"tree {tree}\n".encode() + b"".join(f"parent {parent}\n".encode() for parent in parents)
     new = objects.make(git, b"commit", head + b"author " + who + b"\ncommitter " + who + b"\n\n" + message)

@@ -12,12 +12,12 @@ from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
-from trunkline.domain.errors import Refused, TrunklineError
+from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
-from trunkline.git import checkout, history, local_refs, obstacles
+from trunkline.git import checkout, history, local_refs, obstacles, refs
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
@@ -39,6 +39,14 @@ def refuse_unmovable(local: LocalState, *, keeps_files: bool = False) -> None:
             why=f"git rebase is in progress in {local.rebasing}, and could not end if the branch moved; nothing"
             " was changed",
             next_command=(f"{command} --continue", f"{command} --abort"),
+        )
+    if local.unfinished:
+        begun = f"git {local.unfinished}"
+        is_empty = local.unfinished in {"cherry-pick", "revert"} and not local.changes
+        raise Refused(
+            f"{local.branch} is checked out, and {begun} is in progress there",
+            why="it could not end as it began if the branch moved; nothing was changed",
+            next_command=(f"{begun} --skip" if is_empty else f"{begun} --continue", f"{begun} --abort"),
         )
     if local.checked_out and local.changes and not keeps_files:
         raise dirty(local, "they would be mixed with the rebased branch")
@@ -162,8 +170,8 @@ def move(
         if along and old is not None:
             checkout.move(git, step_context.lock, old=old, new=new, what=_what(context.entry))
         local_refs.move_ref(git, step_context.lock, branch_ref(branch), new=new, old=old, why=why)
-    except Refused:
-        if along and old is not None:
+    except (Refused, ExternalError):
+        if along and old is not None and refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch)) != new:
             checkout.put_back(git, step_context.lock, old=old, new=new)
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
             step_context.log(records.MoveWithdrawn(*about, new=new))

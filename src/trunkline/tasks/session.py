@@ -260,7 +260,11 @@ def _refused_by_file_system() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOENT and error.filename is None:  # of os.getcwd
+        if error.errno == errno.ENOENT and error.filename is None:  # of os.getcwd or tempfile.gettempdir
+            if _is_here():
+                raise ExternalError(
+                    "a temporary file cannot be written", why=str(error.strerror), next_command='df "${TMPDIR:-/tmp}"'
+                ) from error
             raise UsageError(
                 "the current directory was removed",
                 why="a run removes the work tree of its conflict at the end, for example",
@@ -277,6 +281,15 @@ def _refused_by_file_system() -> Iterator[None]:
             why=f"the file system reports: {error.strerror}",
             next_command=f"{command} {shlex.quote(str(path.parent))}",
         ) from error
+
+
+def _is_here() -> bool:
+    """Return whether the current directory exists."""
+    try:
+        os.getcwd()  # noqa: PTH109 -- as gettempdir calls it
+    except OSError:
+        return False
+    return True
 
 
 def _unwritten(error: OSError) -> ExternalError:
