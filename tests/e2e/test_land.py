@@ -233,8 +233,12 @@ def _nothing(_: Landing) -> None:
     """Leave trunk as it is."""
 
 
-def test_a_branch_with_unpushed_work_stays(stack: YardLanding) -> None:
-    """git-spice#1107: the local branch holds more than what was merged; it is kept, and said."""
+def test_a_branch_with_unpushed_work_or_of_others_stays(stack: YardLanding) -> None:
+    """git-spice#1107: the local branch holds more than was merged; a pull request outside the stack needs another."""
+    stack.author.git("switch", "--quiet", "--create", "other", "feat/two")
+    stack.author.commit("built on it", {"other.txt": "o\n"})
+    stack.push_as_author("other")
+    stack.github.open_pull_request(SLUG, head="other", base="feat/two", title="Other", body="", number=600)
     assert stack.invoke("land", "--yes", "--pr", "518", "--skip", "fmt,gates,cleanup", **NO_WAIT).code == 0
     stack.clone.git("switch", "--quiet", "feat/one")
     mine = stack.clone.commit("not pushed", {"mine.txt": "m\n"})
@@ -243,6 +247,8 @@ def test_a_branch_with_unpushed_work_stays(stack: YardLanding) -> None:
     assert ran.code == 0, ran.out + ran.err
     assert "feat/one stays" in ran.out
     assert stack.clone.head("feat/one") == mine
+    assert "feat/two stays: #600 is based on it, and would be closed" in ran.out
+    assert stack.pr(600)["state"] == "OPEN"
 
 
 def test_nonsense_is_refused(stack: YardLanding) -> None:

@@ -199,9 +199,10 @@ class Hub:
     def graphql(self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]) -> T:
         """Return the open pull requests of branches, or a response without rules."""
         self._answer()
-        if "OpenOfBranches" in query:
-            heads = {name: branch for name, branch in variables.items() if name not in {"owner", "name"}}
-            repository = {name: {"nodes": self._open_of(branch)} for name, branch in heads.items()}
+        if "OpenOfBranches" in query or "OpenOnBranches" in query:
+            role = "head" if "OpenOfBranches" in query else "base"
+            named = {name: branch for name, branch in variables.items() if name not in {"owner", "name"}}
+            repository = {name: {"nodes": self._open_by(role, branch)} for name, branch in named.items()}
             return read(decode({"repository": repository}, kind))
         if "query Rules" in query:
             rules = {"isInMergeQueue": False, "isMergeQueueEnabled": False, "mergeQueueEntry": None, "baseRef": None}
@@ -231,8 +232,9 @@ class Hub:
         created = {**self._node(pull), "html_url": self._url(pull), "base": {"ref": pull.base}, "draft": pull.draft}
         return decode(created, kind)
 
-    def _open_of(self, branch: str) -> list[dict[str, Any]]:
-        return [self._node(pull) for pull in self.pulls.values() if (pull.head, pull.state) == (branch, PrState.OPEN)]
+    def _open_by(self, role: str, branch: str) -> list[dict[str, Any]]:
+        opened = (pull for pull in self.pulls.values() if pull.state is PrState.OPEN)
+        return [self._node(pull) for pull in opened if getattr(pull, role) == branch]
 
     def _node(self, pull: Pull) -> dict[str, Any]:
         about = {"baseRefName": pull.base, "isDraft": pull.draft, "isCrossRepository": False}

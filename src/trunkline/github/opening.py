@@ -59,31 +59,49 @@ def open_ones(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName
 
     Pull requests from forks are left out, whatever the name of their branch.
     """
+    found = {}
+    for branch, nodes in _open_by(github, branches, "OpenOfBranches", "headRefName").items():
+        own = [node for node in nodes if not node.is_cross_repository]
+        if own:
+            found[branch] = OpenedPullRequest(own[0].number, own[0].url, own[0].base_ref_name, draft=own[0].is_draft)
+    return found
+
+
+def based_on(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, tuple[PrNumber, ...]]:
+    """Return the open pull requests based on each branch, whoever opened them; one query."""
+    found = _open_by(github, branches, "OpenOnBranches", "baseRefName")
+    return {branch: tuple(node.number for node in nodes) for branch, nodes in found.items()}
+
+
+def _open_by(
+    github: GitHub, branches: Sequence[BranchName], operation: str, argument: str
+) -> Mapping[BranchName, Sequence[_Open]]:
+    """Return the first thirty open pull requests of each branch, oldest first, with one query.
+
+    Args:
+        github: the repository.
+        branches: the branches.
+        operation: the name of the query.
+        argument: the branch's role in a pull request: headRefName or baseRefName.
+    """
     if not branches:
         return {}
     fields = "nodes { number url baseRefName isDraft isCrossRepository }"
     declared = "".join(f", $b{index}: String!" for index in range(len(branches)))
     aliases = "\n".join(
-        f"b{index}: pullRequests(headRefName: $b{index}, states: [OPEN], first: 30,"
+        f"b{index}: pullRequests({argument}: $b{index}, states: [OPEN], first: 30,"
         f" orderBy: {{ field: CREATED_AT, direction: ASC }}) {{ {fields} }}"
         for index in range(len(branches))
     )
     query = (
-        f"query OpenOfBranches($owner: String!, $name: String!{declared})"
+        f"query {operation}($owner: String!, $name: String!{declared})"
         f" {{ repository(owner: $owner, name: $name) {{ {aliases} }} }}"
     )
     variables = {"owner": github.repository.owner, "name": github.repository.name}
     variables |= {f"b{index}": str(branch) for index, branch in enumerate(branches)}
 
-    def read(answer: _Answer) -> dict[BranchName, OpenedPullRequest]:
-        found = {}
-        for index, branch in enumerate(branches):
-            own = [node for node in answer.repository[f"b{index}"].visible if not node.is_cross_repository]
-            if own:
-                found[branch] = OpenedPullRequest(
-                    own[0].number, own[0].url, own[0].base_ref_name, draft=own[0].is_draft
-                )
-        return found
+    def read(answer: _Answer) -> dict[BranchName, Sequence[_Open]]:
+        return {branch: answer.repository[f"b{index}"].visible for index, branch in enumerate(branches)}
 
     return github.graphql(query, variables, _Answer, read)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TypeGuard
 
 from trunkline.context.observer import Part
@@ -10,13 +11,14 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import Oid, PrNumber, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.git.git import Git
+from trunkline.github import opening
 from trunkline.steps.merge import children
 
 
@@ -100,16 +102,20 @@ def _delete_here(git: Git, step_context: StepContext, entry: Entry, tip: Oid) ->
 def run(context: Context, step_context: StepContext) -> Outcome:
     """Delete the branches of merged entries.
 
-    A branch is kept if its tip is not the merged commit, or if an open pull request is based on it.
+    A branch is kept if its tip is not the merged commit, or if an open pull request is based on it: one of
+    the stack, of another stack, or of somebody else.
     """
     context.observer.changed()
     gone, kept = [], []
+    pulls = context.world().snapshot
+    merged = [entry.branch for entry in context.stack.entries if _is_merged(pulls.pr(entry.key))]
+    based = opening.based_on(context.github, merged)
     for entry in context.stack.entries:
         entry_context = context.of(entry)
         pr = context.world().snapshot.pr(entry.key)
         if not _is_merged(pr):
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
-        reason = _reason_to_keep(entry_context.view(), pr)
+        reason = _reason_to_keep(entry_context.view(), pr, based.get(entry.branch, ()))
         try:
             deleted = not reason and _delete(entry_context, step_context, pr.head_oid)
         except push.MovedMeanwhile:
@@ -122,19 +128,25 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})
 
 
-def _reason_to_keep(view: View, pr: PullRequest) -> str:
+def _reason_to_keep(view: View, pr: PullRequest, based_on_it: Sequence[PrNumber]) -> str:
     """Return why a branch must be kept, or "".
 
     Deleting it could lose commits, or close the pull requests based on it (git-spice#1107,
     cli/cli#14223).
+
+    Args:
+        view: the entry.
+        pr: its pull request.
+        based_on_it: the open pull requests of the repository that are based on its branch.
     """
     local = view.local
     for where, tip in (("here", local.local), (f"on {view.stack.remote}", local.remote)):
         if tip not in {None, pr.head_oid}:
             return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
-    based = ", ".join(f"#{child.number}" for child in children(view))
-    if based:
-        return f"{based} is based on it, and would be closed"
+    numbers = dict.fromkeys((*(child.number for child in children(view)), *based_on_it))
+    if numbers:
+        listed = ", ".join(f"#{number}" for number in numbers)
+        return f"{listed} {'is' if len(numbers) == 1 else 'are'} based on it, and would be closed"
     if local.rebasing:
         return f"it is being rebased in {local.rebasing}"
     return "it is checked out" if local.checked_out or local.elsewhere else ""
