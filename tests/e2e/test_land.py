@@ -278,12 +278,13 @@ def test_continue_finishes_a_killed_landing(stack: YardLanding, number: int) -> 
 
 
 def test_abort_leaves_what_is_merged(stack: YardLanding) -> None:
-    """Killed in the second entry: abort puts that one back, and does not touch what landed."""
+    """Killed in the second entry: abort puts that one back, but not onto the branch of what landed, which will go."""
     stack.land_setting('rewrite = "always"')
     assert stack.kill(Kill("record", "after", 50), "land", *QUICK, **NO_WAIT).code == -9
     assert states(stack) == ["MERGED", "OPEN", "OPEN"]
     ran = stack.invoke("abort", **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
     assert stack.remote_head("feat/two") == stack.heads[519]
-    assert stack.pr(519)["draft"] is True
+    assert (stack.pr(519)["draft"], stack.pr(519)["base"]) == (True, "main")
+    assert "#519 a draft again, targets main" in ran.out
     assert states(stack) == ["MERGED", "OPEN", "OPEN"]

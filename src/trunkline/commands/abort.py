@@ -147,9 +147,14 @@ def _restore_one(under: Context, step_context: StepContext, change: Change, endi
 
 def _attempt(scope: Scope, change: Change, ending: _Ending, restore: Callable[[], Outcome]) -> None:
     try:
-        ending.restored.append(restore())
+        restored = restore()
     except TrunklineError as error:
         _not_done(ending, error, _described(scope, change, str(error)))
+    else:
+        message = _message_of(restored)
+        if isinstance(change, StateChanged | NoteChanged):
+            message = f"{scope.of_pr(change.pr).entry.label} {message}"
+        ending.restored.append(msgspec.structs.replace(restored, message=message))
 
 
 def _not_done(ending: _Ending, error: TrunklineError, line: str) -> None:
@@ -310,7 +315,7 @@ def _message_of(outcome: Outcome) -> str:
 
 def _concluded(scope: Scope, run: Run, ending: _Ending) -> Outcome:
     untouched = "nothing that the run changed is left" if run.changed else f"{scope.entry.branch} was never moved"
-    message = "; ".join(map(_message_of, reversed(ending.restored))) or untouched
+    message = "; ".join(outcome.message for outcome in reversed(ending.restored)) or untouched
     if not ending.restored and ending.left:
         message = "the run is over; what changed since is left as it is"
     notes = [line for outcome in ending.restored for line in outcome.details]

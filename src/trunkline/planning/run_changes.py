@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from trunkline.context.loading import choose_stack, load_stacks
 from trunkline.context.observation import World
@@ -51,18 +53,31 @@ def changes_of(stack: Stack, run: Run, observe: Callable[[], World] | None = Non
     Raises:
         TrunklineError: the request to GitHub failed.
     """
-    found = [
-        change
-        for pr, intents in _intents(run).items()
-        if not _stays(run, pr, intents, observe)
-        for change in _joined(intents)
-        if took_effect(change) and not _is_submission(stack, change)
-    ]
+    intended = _intents(run)
+    merged = {pr for pr, intents in intended.items() if _stays(run, pr, intents, observe)}
+    joined_ones = (change for pr, intents in intended.items() if pr not in merged for change in _joined(intents))
+    lost_bases = {stack.entry(pr).branch for pr in merged}
+    revertible = (_without_base(change, lost_bases) for change in joined_ones)
+    found = [change for change in revertible if took_effect(change) and not _is_submission(stack, change)]
     order = (
         StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.STACK_FILE, StepName.REPLAY,
         StepName.ADD,
     )  # fmt: skip
     return tuple(sorted(found, key=lambda change: (not is_closed_first(change), order.index(change.step))))
+
+
+def _without_base(change: Change, merged: Collection[BranchName]) -> Change:
+    """Return a change that keeps the base which the run set, if the former base is a branch that it merged.
+
+    Such a branch is deleted sooner or later, and GitHub then closes what is based on it (cli/cli#1168).
+
+    Args:
+        change: the change.
+        merged: the branches of the entries that the run merged.
+    """
+    if isinstance(change, StateChanged) and change.before.base in merged:
+        return replace(change, before=replace(change.before, base=change.left.base))
+    return change
 
 
 def _is_submission(stack: Stack, change: Change) -> bool:
