@@ -259,10 +259,14 @@ def test_nonsense_is_refused(stack: YardLanding) -> None:
 
 
 def test_a_merge_whose_reply_was_lost_is_not_done_twice(stack: YardLanding) -> None:
-    """The connection drops after GitHub merged: it is looked at, and the landing goes on."""
-    route = "PUT /repos/octo/tiny/pulls/518/merge-async"
-    stack.github.inject(FaultKind.LOSE_REPLY, match=route, times=1)
+    """The connection drops after GitHub merged: it is looked at, and the landing goes on. A refusal is named."""
+    route = "PUT /repos/octo/tiny/pulls/{}/merge-async"
+    stack.github.inject(FaultKind.LOSE_REPLY, match=route.format(518), times=1)
+    stack.github.inject(FaultKind.STATUS, match=route.format(519), status=405, times=1)
     ran = stack.invoke("land", *QUICK, **NO_WAIT)
+    assert (ran.code, "#519 is not merged: GitHub does not allow it" in ran.err) == (5, True), ran.err
+    assert "next: invoke continue --yes\nnext: gh pr view 519 --web" in ran.err
+    ran = stack.invoke("continue", **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
     assert trunk(stack) == LANDED
 

@@ -139,6 +139,20 @@ def test_a_finished_run_leads_on(person: Typist) -> None:
     person.follow(person("invoke undo"), "tasks/recovery.py:undo", "invoke status")
 
 
+def test_undo_in_one_of_several_stacks(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's journal names the stack, so the printed command does, too."""
+    person.desk.own_stack(monkeypatch)
+    file = person.desk.root / "stack.toml"
+    head, *entries = file.read_text().split("[[entry]]")
+    stacks = (
+        f'[[stack]]\nname = "{name}"\n[[stack.entry]]{entry}' for name, entry in zip("abc", entries, strict=True)
+    )
+    file.write_text(head + "".join(stacks))
+    person.desk.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    assert person("invoke restack --stack a").code == 0
+    person.follow(person("invoke undo"), "tasks/recovery.py:undo", "invoke status --stack a")
+
+
 def test_another_task_while_a_run_is_paused(person: Typist) -> None:
     """It names the run and how it goes on; the abort ends it, and then the task begins."""
     person.desk.conflict(2)
@@ -421,6 +435,7 @@ ELSEWHERE: dict[str, str] = {
     "github/responses.py:_classified": LOOKS,
     "github/responses.py:_refused_by_graphql": LOOKS,
     "git/git.py:Git.require_minimum_version": LOOKS,
+    "github/client.py:GitHub.merge": AGAIN,
     "github/client.py:GitHub._merged": AGAIN,
     "github/client.py:_edited_meanwhile": AGAIN,
     "state/journal.py:Journal.append": AGAIN,

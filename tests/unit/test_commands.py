@@ -11,7 +11,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.program import Program
 
-from trunkline.domain.command import Caller, argv_of, called_by, task_command
+from trunkline.domain.command import Caller, argv_of, called_by, name_stack, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import Entry
@@ -55,6 +55,16 @@ def test_the_program_that_was_called(argv: list[str], words: tuple[str, ...]) ->
 def test_the_prefix_that_was_called(line: str, task: str, found: str) -> None:
     """Wherever the collection is mounted."""
     assert prefix(task, task_names(), line.split()) == found
+
+
+def test_commands_name_the_stack_of_a_run() -> None:
+    """`undo` has no `--stack`, and the commands that it prints need it; a stack without a name is the only one."""
+    called_by(Caller(takes={"status": {"stack", "json"}, "continue": {"yes"}}))
+    name_stack("")
+    assert task_command("status") == "invoke status"
+    name_stack("kv")
+    assert [task_command("status"), task_command("continue")] == ["invoke status --stack kv", "invoke continue"]
+    assert task_command("status", "--stack", "other") == "invoke status --stack other"
 
 
 def test_a_command_of_ours() -> None:

@@ -50,6 +50,21 @@ def called_by(caller: Caller) -> None:
     _caller = caller
 
 
+def name_stack(name: str) -> None:
+    """Add `--stack NAME` to all following commands that take it, unless they have it.
+
+    For tasks that take their stack from a run's journal, not from a flag.
+
+    Args:
+        name: the stack; "" if it has no name, because it is the only one.
+    """
+    if not name:
+        return
+    named = {task: {"stack": name} for task, flags in _caller.takes.items() if "stack" in flags}
+    repeated = {task: {**flag, **_caller.repeated.get(task, {})} for task, flag in named.items()}
+    called_by(msgspec.structs.replace(_caller, repeated={**_caller.repeated, **repeated}))
+
+
 def caller() -> Caller:
     """Return the program and task of the running process."""
     return _caller

@@ -275,9 +275,14 @@ class GitHub(Gh):
             return self._read(f"{path}-async", MergeState, *put, stdin=stdin, also=frozenset({400, 409}))
 
         try:
-            result = retrying(request, reporter=self.reporter)
-        except NotFound:
-            return self._read(path, Merged, *put, stdin=stdin).sha
+            try:
+                result = retrying(request, reporter=self.reporter)
+            except NotFound:
+                return self._read(path, Merged, *put, stdin=stdin).sha
+        except Refused as error:
+            error.what = f"#{number} is not merged: {error.what}"
+            error.next_commands = (task_command("continue"), f"gh pr view {number} --web")
+            raise
         return self._merged(path, number, result)
 
     def _merged(self, path: str, number: PrNumber, result: MergeState) -> str:

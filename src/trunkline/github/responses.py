@@ -205,7 +205,7 @@ def _classified(response: Response, message: str) -> tuple[type[TrunklineError],
         401: not_signed_in,
         403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
         404: (NotFound, "GitHub has no such object, or does not show it to you", "gh auth status"),
-        405: (Refused, "GitHub does not merge it", "gh pr view --web"),
+        405: (Refused, "GitHub does not allow it", task_command("status")),
         409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("status")),
         422: (Refused, "GitHub refused the change", task_command("status")),
     }

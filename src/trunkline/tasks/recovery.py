@@ -12,7 +12,7 @@ from trunkline.context.loading import top_of
 from trunkline.context.open_run import name_of
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
-from trunkline.domain.command import task_command
+from trunkline.domain.command import name_stack, task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import labelled
 from trunkline.domain.step import StepName
@@ -80,6 +80,7 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
         session.terminal.line(f"nothing to {'skip' if skip else 'continue'}: no run is open")
         return
     context, run = found
+    name_stack(context.stack.name)
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}, run {run.id}")
     if session.dry_run:
         session.plan(resume.plan(context, run))
@@ -105,6 +106,7 @@ def abort(session: TaskSession, local: bool = False) -> None:
 def _abort(session: TaskSession, context: Context, run: Run, *, local: bool) -> None:
     from trunkline.commands import abort as abort_workflow
 
+    name_stack(context.stack.name)
     if session.dry_run:
         session.plan(abort_workflow.plan(context, run))
     else:
@@ -120,6 +122,7 @@ def undo(session: TaskSession, run: str = "") -> None:
     if found is None or not found.changes:
         session.terminal.line("nothing to undo: no finished run changed anything")
         return
+    name_stack(found.context.stack.name)
     session.terminal.headline(f"{name_of(found.run)}: back to before run {found.run.id}")
     session.account["undoes"] = found.run.id
     if session.dry_run:
