@@ -181,7 +181,7 @@ def _refuse_missing(undo: Undo) -> None:
         f"the old {'tip is' if len(found) == 1 else 'tips are'} not in this repository any more",
         why="\n".join(f"{entry.full_label} was at {tip}" for tip, entry in found.items())
         + f"\nthe backup refs of run {undo.run.id} were deleted, and git removed the commits; nothing was changed",
-        next_command=f"git fetch {shlex.quote(context.stack.remote)} {' '.join(found)}   # GitHub keeps pushed commits",
+        next_command=f"git fetch {shlex.quote(context.stack.remote)} {' '.join(found)}   # GitHub keeps them",
     )
 
 
