@@ -252,8 +252,8 @@ def test_a_branch_with_unpushed_work_or_of_others_stays(stack: YardLanding) -> N
 
 
 def test_nonsense_is_refused(stack: YardLanding) -> None:
-    """Unknown choices: exit 2, and nothing was looked at."""
-    for flags in (("--require", "luck"), ("--method", "ours"), ("--pr", "999")):
+    """Unknown choices, and two last entries: exit 2, and nothing was looked at."""
+    for flags in (("--require", "luck"), ("--method", "ours"), ("--pr", "999"), ("--pr", "519", "--up-to", "518")):
         assert stack.invoke("land", *QUICK, *flags).code == 2
     assert (states(stack), trunk(stack)) == (["OPEN"] * 3, LANDED[:2])
 

@@ -153,6 +153,21 @@ def test_undo_in_one_of_several_stacks(person: Typist, monkeypatch: pytest.Monke
     person.follow(person("invoke undo"), "tasks/recovery.py:undo", "invoke status --stack a")
 
 
+def test_two_last_entries_of_a_landing(person: Typist) -> None:
+    """`--pr` and `--up-to` name the same thing; each of the printed commands has one of them."""
+    refused = person("invoke land --pr 2 --up-to 1 --dry-run")
+    assert (refused.code, "contradict each other" in refused.error) == (2, True)
+    assert [("--pr" in command, "--up-to" in command) for command in refused.next] == [(False, True), (True, False)]
+    assert [person(command).code for command in refused.next] == [0, 0]
+
+
+def test_names_that_are_none(person: Typist) -> None:
+    """An entry that is not there: the most similar one; a new branch: named after the message."""
+    assert "did you mean three?" in person("invoke rebase --pr thre").err
+    refused = person("invoke add 'a b' --message 'a b'")
+    assert refused.next == ["invoke add --message 'a b'"]
+
+
 def test_another_task_while_a_run_is_paused(person: Typist) -> None:
     """It names the run and how it goes on; the abort ends it, and then the task begins."""
     person.desk.conflict(2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trunkline.domain.choices import nearest
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import labelled
@@ -284,9 +285,10 @@ class Stack(msgspec.Struct, frozen=True):
             if key in {entry.number, entry.branch}:
                 return entry
         listed = ", ".join(entry.label for entry in self.entries)
+        similar = nearest(str(key), [str(name) for entry in self.entries for name in (entry.key, entry.branch)])
         raise UsageError(
             f"{labelled(key)} is not in stack.toml",
-            why=f"the stack has {listed}",
+            why=f"the stack has {listed}" + (f"; did you mean {similar}?" if similar else ""),
             next_command=task_command("status"),
         )
 

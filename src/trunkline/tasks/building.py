@@ -9,7 +9,7 @@ from trunkline.context.loading import open_stack
 from trunkline.domain.choices import listed
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import branch_name, entry_key
+from trunkline.domain.names import branch_name, branch_problem, entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.submission import SubmitOptions
 from trunkline.operations import commit_hooks
@@ -90,6 +90,12 @@ def add(
             f"{places} places for one entry",
             why="--above, --below and --onto-trunk exclude each other; nothing was done",
             next_command=session.again({"below": "", "onto-trunk": ""}),
+        )
+    if name and (problem := branch_problem(name)):
+        raise UsageError(
+            f"not a branch name: {name!r}",
+            why=problem,
+            next_command=session.again({"name": "", "message": message or "MESSAGE"}),
         )
     context = open_stack(stack=stack, options=Options(fork_point=fork_point), reporter=session.terminal)
     request = add_command.Request(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import described
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.stack import Stack
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
-from trunkline.tasks.flags import is_set, one_of, options_of
+from trunkline.tasks.flags import is_set, one_of, options_of, variable
 from trunkline.tasks.session import TaskSession
 
 
@@ -106,6 +108,13 @@ def land(
     verify: str = "",
 ) -> None:
     """Land the stack, bottom first: rebase, gates, push, ready, note, wait, merge each entry."""
+    if up_to and pr not in {"", up_to, os.environ.get(variable("pr"))}:
+        raise WrongFlag(
+            f"--up-to {up_to} and --pr {pr} contradict each other",
+            why="both name the last entry to land; nothing was done",
+            flags={"pr": ""},
+            otherwise=({"up-to": ""},),
+        )
     options = msgspec.structs.replace(
         options_of(
             skip,
