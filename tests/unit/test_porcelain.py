@@ -99,3 +99,10 @@ def test_any_receipt_is_read_or_said_to_be_corrupt(tmp_path: Path, content: byte
     path = tmp_path / f"x-{hashlib.sha256(content).hexdigest()[:16]}.json"
     path.write_bytes(content)
     assert isinstance(receipt_store.read_receipt(path), str)
+
+
+def test_a_receipt_that_is_a_fifo(tmp_path: Path) -> None:
+    """Reading it would never end."""
+    path = tmp_path / "receipt.json"
+    os.mkfifo(path)
+    assert receipt_store.read_receipt(path) == "it is a FIFO"

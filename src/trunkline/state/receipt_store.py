@@ -17,7 +17,7 @@ import msgspec
 from trunkline.domain.coverage import Sources
 from trunkline.domain.receipt import Receipt
 from trunkline.domain.statement import receipt_of, statement_of
-from trunkline.system.files import private_directory, replace_bytes
+from trunkline.system.files import private_directory, read_regular, replace_bytes
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ class Store(msgspec.Struct, frozen=True):
         None: missing or corrupt.
         """
         try:
-            content = (self.directory / name).read_bytes()
+            content = read_regular(self.directory / name, _LARGEST)
             if sources_name(content) != name:
                 return None
             return Sources.from_json(json.loads(content))
@@ -121,10 +121,14 @@ def sources_name(content: bytes) -> str:
 _NAME = re.compile(r"[0-9a-f]{12}-[\w.-]{1,100}-[0-9a-f]{16}-[0-9a-f]{16}\.json", re.ASCII)
 
 
+_LARGEST = 64 * 2**20
+"""Most bytes of a file of the store; the inputs of a large workspace take some 100 KiB."""
+
+
 def read_receipt(path: Path) -> Receipt | str:
     """Return a receipt, or the reason why it is invalid."""
     try:
-        return parse_receipt(path.name, path.read_bytes())
+        return parse_receipt(path.name, read_regular(path, _LARGEST))
     except OSError as error:
         return str(error)
 
@@ -163,7 +167,8 @@ class SharedReceipt(msgspec.Struct, frozen=True):
     def of_file(cls, path: Path) -> SharedReceipt:
         """Return the receipt in a file, with the signature beside it."""
         signature = path.with_name(f"{path.name}.sig")
-        return cls(path.name, path.read_bytes(), signature.read_bytes() if signature.is_file() else b"")
+        content = read_regular(path, _LARGEST)
+        return cls(path.name, content, read_regular(signature, _LARGEST) if signature.is_file() else b"")
 
     @classmethod
     def of_line(cls, line: str) -> SharedReceipt | None:
