@@ -73,6 +73,20 @@ def test_what_is_no_notes_moves_no_ref(
     assert notes.read(repo.adapter) == {head: ("{}",)}
 
 
+def test_a_ref_here_that_cannot_take_notes(repo: Repo, held: RepositoryLock) -> None:
+    """A tag, and a directory of refs: named, with the command that shows or removes it; not wrong usage."""
+    commit = repo.commit("base", {"a": "0\n"})
+    repo.git("tag", "--annotate", "-m", "t", "t")
+    repo.git("update-ref", notes.REF, repo.git("rev-parse", "refs/tags/t"))
+    with pytest.raises(ExternalError, match="is a tag, not a commit") as found:
+        notes.add(repo.adapter, held, {commit: ["{}"]})
+    repo.git(*found.value.next_commands[0].split()[1:])
+    repo.git("update-ref", f"{notes.REF}/below", commit)
+    with pytest.raises(ExternalError, match="cannot be written") as found:
+        notes.add(repo.adapter, held, {commit: ["{}"]})
+    assert f"'{notes.REF}/below' exists" in found.value.stderr
+
+
 def test_notes_of_both_sides_are_united(repo: Repo, remote: Repo, held: RepositoryLock) -> None:
     """First taken as they are, then united line by line; a line that is no JSON keeps no other from being taken."""
     git, head = repo.adapter, repo.head()

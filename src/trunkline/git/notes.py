@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import ExternalError, Refused
+from trunkline.domain.errors import ExternalError, Refused, UsageError
 from trunkline.domain.names import Oid, oid
 from trunkline.git import local_refs, refs
 from trunkline.git.git import Git
@@ -48,13 +48,18 @@ def sources(git: Git, remote: str) -> dict[str, Oid]:
     found = {}
     for value, kind, ref in (line.split(" ", 2) for line in listed):
         if kind != "commit":
-            raise ExternalError(
-                f"{ref} is a {kind}, not a commit",
-                why="these are no receipts of trunkline's; no receipt can be read",
-                next_command=f"git update-ref -d {ref}",
-            )
+            raise _no_notes(ref, kind)
         found[ref] = oid(value)
     return found
+
+
+def _no_notes(ref: str, kind: str) -> ExternalError:
+    """Return the error for a ref of notes here that holds something else."""
+    return ExternalError(
+        f"{ref} is a {kind}, not a commit",
+        why="these are no receipts of trunkline's; no receipt can be read",
+        next_command=f"git update-ref -d {ref}",
+    )
 
 
 def about(git: Git, ref: str, tree: Oid) -> frozenset[str]:
@@ -81,14 +86,38 @@ def copy_of(remote: str) -> str:
 
 
 def add(git: Git, lock: RepositoryLock, lines: Mapping[Oid, Sequence[str]]) -> None:
-    """Add lines to the notes of commits; commits that the repository lacks are skipped."""
+    """Add lines to the notes of commits; commits that the repository lacks are skipped.
+
+    Raises:
+        ExternalError: the ref of the notes holds something else, or git cannot write it.
+    """
     held = REF in refs.read_refs(git, REF)
+    if held and (kind := git.query("cat-file", "-t", REF).text) != "commit":
+        raise _no_notes(REF, kind)
     for commit, ours in lines.items():
         existing = on_commit(git, REF, commit) if held else ()
         united = sorted({*existing, *ours})
         if united != sorted(existing) and has_object(git, commit):
             content = "".join(f"{line}\n" for line in united).encode()
-            git.mutate(lock, "notes", f"--ref={REF}", "add", "-f", "-F", "-", commit, stdin=content)
+            _write(git, lock, "add", "-f", "-F", "-", commit, stdin=content)
+
+
+def _write(git: Git, lock: RepositoryLock, *args: str, stdin: bytes = b"") -> None:
+    """Run a `git notes` that changes our notes.
+
+    Raises:
+        ExternalError: git refuses, because the ref is locked or cannot be created, for example.
+    """
+    try:
+        git.mutate(lock, "notes", f"--ref={REF}", *args, stdin=stdin)
+    except UsageError as error:
+        raise ExternalError(
+            f"{REF} cannot be written",
+            why="git refuses; no receipt is lost, and nothing was pushed",
+            command=error.command,
+            stderr=error.stderr,
+            next_command=f"git for-each-ref {REF}   # the refs of these names",
+        ) from error
 
 
 def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
@@ -115,7 +144,7 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
     if REF not in refs.read_refs(git, REF):
         local_refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
-        git.mutate(lock, "notes", f"--ref={REF}", "merge", "--quiet", "-s", "cat_sort_uniq", copy_of(remote))
+        _write(git, lock, "merge", "--quiet", "-s", "cat_sort_uniq", copy_of(remote))
     return theirs
 
 
