@@ -88,7 +88,8 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Load the script of the search before Material's, which sends the query of an address (`?q=`) at once."""
+    """Name the search's dialog, and load its script before Material's, which sends the query of `?q=` at once."""
+    output = re.sub(r'(data-md-component="search" role="dialog")', r'\1 aria-label="Search"', output)
     found = re.search(r'<script src="[^"]*javascripts/search\.js"></script>', output)
     if found is None:
         return output

@@ -25,7 +25,6 @@ import functools
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -251,5 +250,4 @@ def measure(template: Path, entries: int, kind: str, pairs: int) -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["git", "--version"], check=True)
     main()
