@@ -86,3 +86,18 @@ def test_an_interrupt_right_after_the_start_leaks_nothing(
         if pipe is not None:
             pipe.close()
     assert ended
+
+
+def test_gh_of_the_own_environment_is_the_last_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra `sim` installs gh beside the interpreter, not on PATH with pipx or uv. One on PATH counts first."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    for directory in (own, other):
+        directory.mkdir()
+        (directory / "gh").write_text(f"#!/bin/sh\necho {directory.name}\n")
+        (directory / "gh").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    shown = [
+        process.run(["gh"], cwd=tmp_path, env={"PATH": path}, timeout=10).text.strip()
+        for path in ("/nonexistent", f"/nonexistent:{other}")
+    ]
+    assert shown == ["own", "other"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +212,16 @@ def _encoded(text: str) -> bytes:
         raise UsageError(f"{text!r} cannot be given to a program", why=error.reason) from None
 
 
+def _own_program(name: str, env: Mapping[str, str]) -> str | None:
+    """Return the gh of the extra `sim` where PATH has none.
+
+    pipx and `uv tool` put the programs of the package on PATH, but not those of its dependencies.
+    """
+    if name != "gh" or shutil.which(name, path=env.get("PATH")):
+        return None
+    return shutil.which(name, path=str(Path(sys.executable).parent))
+
+
 def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: object) -> subprocess.Popen[bytes]:
     """Start a child, by default in its own process group, without the clean-up of `started`.
 
@@ -219,6 +230,8 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
         ExternalError: the operating system cannot start it.
     """
     streams = {"stderr": subprocess.PIPE, "start_new_session": True, **streams}
+    if (own := _own_program(argv[0], env)) is not None:
+        streams["executable"] = own
     try:
         return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # the streams are passed through
             [_encoded(part) for part in argv],
