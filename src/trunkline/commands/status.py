@@ -6,7 +6,6 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
@@ -20,14 +19,12 @@ from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_
 from trunkline.domain.snapshot import PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryFacts, EntryStatus, StackStatus, entry_states, next_command
+from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.planning import misplaced_commits
 from trunkline.planning.known_heads import refs_of
 from trunkline.planning.misplaced_commits import Misplaced
 from trunkline.planning.observed_stack import ObservedStack, branch_of
-
-if TYPE_CHECKING:
-    from trunkline.gates.proof import Surroundings
 
 
 def look(context: Context, *, offline: bool) -> StackStatus:

@@ -114,7 +114,7 @@ def lines_of(today: Sequence[tuple[Entry, Sequence[Commit]]]) -> tuple[EntryLine
 
 
 def parsed(text: str) -> tuple[tuple[EntryLine, ...], tuple[Problem, ...]]:
-    """Return the entries of a text, and what of it cannot be read, by line."""
+    """Return the entries of a text, and its problems by line."""
     entries: list[EntryLine] = []
     problems: list[Problem] = []
     for number, line in enumerate(text.splitlines(), 1):

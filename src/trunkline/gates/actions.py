@@ -160,10 +160,7 @@ class _Run(msgspec.Struct):
     pushed: bool = False
 
     def begin(self) -> None:
-        """Report known outcomes.
-
-        Push the commit, and dispatch or join the run of the other gates.
-        """
+        """Report known outcomes, push the commit, and dispatch or join the run of the other gates."""
         gate_job = self.gate_job
         gate_job.starts()
         for outcome in self.found.values():

@@ -20,7 +20,7 @@ from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import execute, preflight, proof, request, slots
+from trunkline.gates import actions, execute, preflight, proof, request, slots
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.executor import Executor, GateJob, Outcomes, not_run
 from trunkline.gates.jobserver import inherited, pool
@@ -125,8 +125,6 @@ def _executor(settings: GateSettings) -> Executor:
         UsageError: it is not installed.
     """
     if settings.executor == "actions":
-        from trunkline.gates import actions  # noqa: PLC0415 -- local gates need no GitHub client
-
         return actions.run_gate_jobs
     if settings.executor == LOCAL:
         return _run_all_locally

@@ -174,7 +174,7 @@ class Git:
     def page(self, *args: str) -> None:
         """Show a git command's output on the terminal with the user's pager, colours and diff settings.
 
-        It moves no ref. The exit code is the pager's business, so it is ignored.
+        It moves no ref. The exit code is ignored, because it is the pager's.
         """
         if self.object_buffer.is_referenced_by(args, b""):
             self._flush_buffer(durable=False)

@@ -67,7 +67,7 @@ def of_commit(git: Git, *, everything: bool) -> Iterator[tuple[dict[str, str], C
 
 
 def tree_with(git: Git, base: Oid, rows: bytes) -> Oid:
-    """Return a tree with some other entries; it is written, and no index of the user's changes.
+    """Write a tree with some other entries and return it; the user's index stays as it is.
 
     Args:
         git: the repository.
@@ -125,7 +125,7 @@ def set_entries(
 
 
 def refuse_unfinished(git: Git, *, task: str) -> None:
-    """Check that git is in the middle of no merge, cherry-pick, revert or rebase in this checkout.
+    """Check that no merge, cherry-pick, revert or rebase is in progress in this checkout.
 
     Raises:
         Refused: it is, so what is staged is not yet a change of one commit.

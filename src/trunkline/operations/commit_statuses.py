@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.attestation import status_text
@@ -11,10 +9,8 @@ from trunkline.domain.names import Oid, short
 from trunkline.domain.snapshot import OUR_CONTEXTS
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
+from trunkline.gates.proof import Surroundings
 from trunkline.planning.verification import gates_for
-
-if TYPE_CHECKING:
-    from trunkline.gates.proof import Surroundings
 
 
 def publish(scope: Scope, machine: Surroundings, step_context: StepContext, tip: Oid) -> tuple[str, ...]:

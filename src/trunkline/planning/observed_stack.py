@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,14 +19,12 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import Side
 from trunkline.gates.catalogue import gate_names
+from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries
 from trunkline.planning.evidence import bases_outside, gather
 from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
-
-if TYPE_CHECKING:
-    from trunkline.gates.proof import Surroundings
 
 
 class Branch(msgspec.Struct, frozen=True):

@@ -76,7 +76,7 @@ def native_stack(stacks: Sequence[NativeStack], entries: Sequence[Entry]) -> Nat
 
 
 def decide(view: View, terms: Terms) -> View:
-    """Return the view after it was decided how each open entry is merged on those below.
+    """Decide how each open entry is merged on those below, and return the view with the decisions.
 
     The decisions hold each choice, and what trunk will hold after each merge.
 

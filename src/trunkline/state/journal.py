@@ -1,7 +1,7 @@
-"""The journal: one append-only JSONL file a run, intent before and outcome after each step.
+"""The journal: one append-only JSONL file for each run, with an intent before and an outcome after each step.
 
-Each record carries a sequence number, a hash of itself and the hash of the line before it; one write and one fsync
-a record. A torn last line is what a kill leaves, and is dropped; anything else that does not add up makes the
+Each record carries a sequence number, a hash of itself and the hash of the line before it; each record
+takes one write and one fsync. A torn last line, which a kill leaves, is dropped; any other inconsistency makes the
 journal read-only.
 
 A journal is state: it holds the values that a later `continue`, `abort` or `undo` compares and restores, unaltered,
@@ -88,7 +88,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def moves(self) -> frozenset[str]:
-        """The branches that the run set out to move, here or on the remote."""
+        """The branches that the run planned to move, here or on the remote."""
         return frozenset(self.started.moves) if self.started else frozenset()
 
     @property
@@ -109,7 +109,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def pause(self) -> Paused | None:
-        """The pause that its step has not come through since, even if a `continue` of it was killed."""
+        """The pause that its step has not passed since, even if a `continue` of it was killed."""
         paused = self.last(Paused)
         if paused is None or self.last(records.Aborted) is not None:
             return None
@@ -120,7 +120,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def moving_checkout(self) -> BranchMoved | CheckoutSwitched | None:
-        """The last record of a move of the checkout that began, with its branch or to another; None: none did."""
+        """The last record of a begun move of the checkout, with its branch or to another one; None: there is none."""
         for record in reversed(self.records):
             if isinstance(record, CheckoutSwitched) or (isinstance(record, BranchMoved) and record.checked_out):
                 return record
@@ -167,8 +167,8 @@ class Journal(msgspec.Struct):
         """Append one record and make it durable before returning.
 
         Raises:
-            ExternalError: it is not durable; what it announces must not happen. Nothing can be
-                appended afterwards: half a line may stand there, which reading tolerates at the end only.
+            ExternalError: it is not durable; the announced change must not be made. Nothing can be
+                appended afterwards, because a torn line is tolerated at the end only.
         """
         assert lock.run == self.run, "another run's journal"  # noqa: S101 -- a proof, not input
         at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds")

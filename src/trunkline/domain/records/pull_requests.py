@@ -1,4 +1,4 @@
-"""Records of pull requests: the requests that GitHub is sent."""
+"""Records of pull requests: the requests to GitHub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trunkline.domain.records.base import EntryRecord, Intent
 class PullRequestEdited(Intent, frozen=True, kw_only=True, tag="pull-request-edited"):
     """A change of the pull request's base, draft state, or both.
 
-    Written: before GitHub is sent the first of them.
+    Written: before the first request to GitHub.
     Resume: sends what GitHub does not show yet.
     Undo: restores base and draft state.
     """
@@ -29,7 +29,7 @@ class PullRequestEdited(Intent, frozen=True, kw_only=True, tag="pull-request-edi
 class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-linked"):
     """A change of GitHub's native stacks: those to dissolve, and the pull requests to link; `stack` 0 is a new one.
 
-    Written: before GitHub is sent the first request.
+    Written: before the first request to GitHub.
     Resume: compares with GitHub again, and sends what is missing.
     Undo: leaves the stacks as they are; no branch depends on them.
     """
@@ -42,7 +42,7 @@ class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-lin
 class PullRequestCreated(Intent, frozen=True, kw_only=True, tag="pull-request-created"):
     """The creation of the entry's pull request, with its title and description.
 
-    Written: before GitHub is sent it; not if the branch has an open pull request already.
+    Written: before the request to GitHub; not if the branch has an open pull request already.
     Resume: looks for an open pull request of the branch first, and creates it with these words otherwise.
     Undo: the pull request stays; a closed one could never be deleted.
     """
@@ -72,7 +72,7 @@ class NoteWritten(Intent, frozen=True, kw_only=True, tag="note-written"):
 class PullRequestClosed(Intent, frozen=True, kw_only=True, tag="pull-request-closed"):
     """The closing of the pull request, or with `closed` false its reopening or creation (`number`: for a new entry).
 
-    Written: before GitHub is sent it; for a creation after GitHub's response, which has the number.
+    Written: before the request to GitHub; for a creation after GitHub's response, which has the number.
     Resume: closes it unless GitHub shows it as closed.
     Undo: reopens it; closes one that the run created.
     """
@@ -88,7 +88,7 @@ class PullRequestClosed(Intent, frozen=True, kw_only=True, tag="pull-request-clo
 class MergeRequested(Intent, frozen=True, kw_only=True, tag="merge-requested"):
     """A merge of the pull request, pinned to its head.
 
-    Written: before GitHub is sent the merge.
+    Written: before the request to GitHub.
     Resume: merges unless GitHub shows the pull request as merged.
     Undo: a merge stays, and so does everything that the run did for a merged entry.
     """
@@ -100,7 +100,7 @@ class MergeRequested(Intent, frozen=True, kw_only=True, tag="merge-requested"):
 class StatusesPublished(EntryRecord, frozen=True, kw_only=True, tag="publishing"):
     """Commit statuses for gates that passed.
 
-    Written: before GitHub is sent the first of them.
+    Written: before the first request to GitHub.
     Resume: sends those that GitHub does not show.
     Undo: leaves them: they are true of the commit.
     """
