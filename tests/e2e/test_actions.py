@@ -32,6 +32,7 @@ def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Landing
     Git tracks #519's stack.toml, since the machines have no other; here it is trusted as it changes.
     """
     monkeypatch.setenv("TRUNKLINE_TRUST", "checkout")
+    monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "0.05")  # looks every 0.25 s: without a wait gh takes a whole core
     with small_stack(tmp_path / "stack") as made:
         made.clone.git("switch", "--quiet", "feat/two")
         assert made.run("trunkline", "init", "--write-tasks").code == 0

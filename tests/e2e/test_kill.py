@@ -21,8 +21,8 @@ RECORDS = 30
 PROCESSES = 120
 """At least the programs that a whole landing runs; a point beyond the last kills nothing."""
 POINTS = records(RECORDS)
-TORN = [Kill("record", "torn", number) for number in range(0, RECORDS, 6)]
-BETWEEN = [Kill("process", "after", number) for number in sample(range(PROCESSES), 26)]
+TORN = [Kill("record", "torn", number) for number in sample(range(RECORDS), 12)]
+BETWEEN = [Kill("process", "after", number) for number in sample(range(PROCESSES), 40)]
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_every_record_is_a_point(landing: YardLanding) -> None:
     print(f"points: {len(POINTS)} of records, {len(TORN)} torn, {len(BETWEEN)} of processes")  # noqa: T201
 
 
-@pytest.mark.parametrize("kill", [*sample(POINTS, 2), *TORN, *BETWEEN], ids=str)
+@pytest.mark.parametrize("kill", [*sample(POINTS, 4), *TORN, *BETWEEN], ids=str)
 def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends where an undisturbed run ends, and the checkout is as the user left it."""
     before = checkout(landing)
@@ -129,7 +129,7 @@ def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> Non
     assert_landed(landing)
 
 
-@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("part", sample([0.0, 0.5, 0.99], 3, first=1))
 def test_killed_while_git_unpacked_a_fetch(grounds: Yard, part: float) -> None:
     """The commits are there, a part of what they are made of is not: the same command again fetches the rest."""
     with grounds.prepared("not fetched", merged=True) as landing:
@@ -145,7 +145,11 @@ def test_killed_while_git_unpacked_a_fetch(grounds: Yard, part: float) -> None:
         assert "missing" not in clone.git("fsck", "--connectivity-only")
 
 
-FAULTS = [Kill("process", when, number) for when in ODD for number in sample(range(3, PROCESSES), 40)]
+FAULTS = [
+    Kill("process", when, number)
+    for turn, when in enumerate(ODD)
+    for number in sample(range(3, PROCESSES), 50, first=16 * turn)
+]
 
 
 @pytest.mark.parametrize("kill", FAULTS, ids=str)
@@ -160,7 +164,7 @@ def test_every_program_may_fail(landing: YardLanding, kill: Kill) -> None:
     assert_landed(landing)
 
 
-@pytest.mark.parametrize("kill", POINTS[::6], ids=str)
+@pytest.mark.parametrize("kill", sample(POINTS, 9, first=2), ids=str)
 def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: abort brings branch, remote, draft state and description back."""
     before = checkout(landing)
@@ -211,7 +215,7 @@ def test_a_checkout_that_moves_along_survives_a_kill(on_branch: YardLanding, kil
     assert on_branch.clone.git("branch", "--show-current") == "feat/two"
 
 
-@pytest.mark.parametrize("kill", MOVES, ids=str)
+@pytest.mark.parametrize("kill", sample(MOVES, 2, first=1), ids=str)
 def test_a_checkout_goes_back_by_abort(on_branch: YardLanding, kill: Kill) -> None:
     """The same, aborted: branch and checkout are back, clean."""
     assert on_branch.kill(kill, "rebase", "--pr", "519").code == -9
@@ -287,7 +291,7 @@ def resolve(landing: Landing, name: str = "src/lib.rs", content: str = RESOLVED)
     Repo(Path(tree)).git("add", name)
 
 
-@pytest.mark.parametrize("kill", [kill for kill in records(12) if kill.number >= 6], ids=str)
+@pytest.mark.parametrize("kill", sample([kill for kill in records(12) if kill.number >= 6], 2), ids=str)
 def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
     """Killed just before or after the conflict is journaled: continue comes to the pause, and then to the end."""
     with grounds.prepared("conflict", _conflict_with_receipts) as landing:
@@ -303,7 +307,7 @@ def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*records(9), *[Kill("process", "after", number) for number in sample(range(48), 12)]],
+    [*sample(records(9), 2), *[Kill("process", "after", number) for number in sample(range(48), 24, first=12)]],
     ids=str,
 )
 def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
@@ -353,7 +357,9 @@ def _paused_of_two(landing: Landing) -> None:
 
 
 @pytest.mark.parametrize(
-    "kill", [*records(6), *[Kill("process", "after", n) for n in sample(range(14, 40), 12)]], ids=str
+    "kill",
+    [*sample(records(6), 2, first=1), *[Kill("process", "after", n) for n in sample(range(14, 40), 13)]],
+    ids=str,
 )
 def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:
     """Killed between two conflicts, when the work tree of the first has gone: nobody resolves the first again."""

@@ -9,6 +9,7 @@ import pytest
 from support.killing import Kill, Yard, YardLanding, records
 from support.landing import BODY, SLUG, Landing
 from support.repo import Repo
+from support.soak import sample
 from support.stacking import OWN, assert_stacked
 from trunkline.domain.note import BEGIN
 from trunkline.sim.faults import FaultKind
@@ -393,6 +394,7 @@ def test_abort_restores_every_entry(conflicting: YardLanding) -> None:
 
 RESTACK_RECORDS = 18
 """Records of the journal of a restack of two entries."""
+AFTER = [kill for kill in records(RESTACK_RECORDS) if kill.when == "after"]
 
 
 def test_every_record_is_a_point(merged: YardLanding) -> None:
@@ -402,7 +404,7 @@ def test_every_record_is_a_point(merged: YardLanding) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [k for k in records(RESTACK_RECORDS) if k.when == "after"], ids=str)
+@pytest.mark.parametrize("kill", sample(AFTER, 3), ids=str)
 def test_continue_finishes_a_killed_restack(merged: YardLanding, kill: Kill) -> None:
     """Killed after any record: continue ends as the restack would have."""
     assert merged.kill(kill, "restack").code == -9
@@ -414,7 +416,7 @@ def test_continue_finishes_a_killed_restack(merged: YardLanding, kill: Kill) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [k for k in records(RESTACK_RECORDS) if k.when == "after"][2:-1:3], ids=str)
+@pytest.mark.parametrize("kill", sample(AFTER[2:-1], 4), ids=str)
 def test_abort_of_a_killed_restack(merged: YardLanding, kill: Kill) -> None:
     """Killed after a record: abort leaves every branch and pull request as it was."""
     before = refs(merged)

@@ -1,7 +1,7 @@
 """Every task that changes the stack is killed before and after each of its records, and then taken up in three ways.
 
 The kill is an exception in this process (`support.inprocess.Killed`); `tests/e2e/test_kill.py` has the real SIGKILL.
-A run tries one point for each task and way, another one for each; with `TRUNKLINE_SOAK`, all of them.
+A run tries one point and one way for each task, others for each; with `TRUNKLINE_SOAK`, all of them.
 """
 
 from __future__ import annotations
@@ -174,8 +174,9 @@ def _points(name: str, way: str) -> list[tuple[int, bool]]:
 WAYS = ("continue", "again", "abort")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize(
+    ("name", "way"), [(name, way) for turn, name in enumerate(SCENES) for way in rotated(WAYS, turn)]
+)
 def test_a_kill_at_a_record(monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
     """`continue` and the task itself come to the same end as without the kill; `abort` restores what was."""
     scene, (_, end) = SCENES[name], finished(name)

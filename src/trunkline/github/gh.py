@@ -33,6 +33,9 @@ _ENV = {
     "GH_PAGER": "cat",
     "NO_COLOR": "1",
     "LC_ALL": "C",
+    # gh allocates 12 MB before it does anything. Go collects garbage several times meanwhile, which takes a quarter
+    # of the CPU time of a request (51 ms, 37 with this; gh 2.103).
+    "GOGC": "400",
 }
 
 
