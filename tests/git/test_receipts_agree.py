@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +14,8 @@ from typing import Any
 import pytest
 
 from support.gating import FILES
-from support.repo import Repo
+from support.repo import Repo, lead_ssh_to
+from support.templates import copied
 from trunkline.commands import receipts as receipts_workflow
 from trunkline.commands import report, status
 from trunkline.config import validation
@@ -140,38 +138,26 @@ class GateWorkspace:
         return open_context("1", stack="", options=Options(**options), reporter=Quiet(), cwd=self.repo.path)
 
 
-_TEMPLATE: list[Path] = []
-
-
-def _template() -> Path:
-    """Gate the entry once a process: its tree, and so its receipts, are the same in every test."""
-    if not _TEMPLATE:
-        root = Path(tempfile.mkdtemp(prefix="agree-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
-        subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(root / "bare")], check=True)
-        repo = Repo.create(root / "repo")
-        repo.git("remote", "add", "origin", str(root / "bare"))
-        repo.commit("start", {**FILES, ".gitignore": "stack.toml\nkey*\n", "signers": "nobody\n"})
-        repo.git("switch", "--quiet", "-c", "feat/one")
-        tip = repo.commit("one", {"src/one.rs": "//! One.\n"})
-        repo.git("push", "--quiet", "origin", "main", "feat/one")
-        repo.git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
-        (repo.path / "stack.toml").write_text(STACK.format(more="", gates=NO_OPS))
-        gate_commit(repo.path, tip, validation.load(repo.path / "stack.toml")[0].gates)
-        _TEMPLATE.append(root)
-    return _TEMPLATE[0]
+def _build(root: Path) -> None:
+    """Gate the entry: its tree, and so its receipts, are the same in every test."""
+    subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", str(root / "bare")], check=True)
+    repo = Repo.create(root / "repo")
+    repo.git("remote", "add", "origin", str(root / "bare"))
+    repo.commit("start", {**FILES, ".gitignore": "stack.toml\nkey*\n", "signers": "nobody\n"})
+    repo.git("switch", "--quiet", "-c", "feat/one")
+    tip = repo.commit("one", {"src/one.rs": "//! One.\n"})
+    repo.git("push", "--quiet", "origin", "main", "feat/one")
+    repo.git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
+    (repo.path / "stack.toml").write_text(STACK.format(more="", gates=NO_OPS))
+    gate_commit(repo.path, tip, validation.load(repo.path / "stack.toml")[0].gates)
 
 
 @pytest.fixture
 def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GateWorkspace:
     """Return an entry whose gates have all passed, each with a receipt."""
-    shutil.copytree(_template(), tmp_path, dirs_exist_ok=True, symlinks=True)
+    copied(_build, tmp_path)
     repo = Repo(tmp_path / "repo")
-    shim = tmp_path / "ssh"
-    shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{tmp_path}/bare'\n")
-    shim.chmod(0o700)
-    monkeypatch.setenv("GIT_SSH_COMMAND", str(shim))
-    monkeypatch.setenv("GIT_SSH_VARIANT", "simple")
+    lead_ssh_to(tmp_path / "bare", monkeypatch)
     hub = Hub(repo.head())
     monkeypatch.setattr(context_module, "GitHub", lambda *_: hub)
     return GateWorkspace(repo, hub)

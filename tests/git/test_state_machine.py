@@ -7,12 +7,10 @@ has the real SIGKILL).
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from support.inprocess import Quiet
 from support.killing import MEMORY
-from support.repo import Repo
+from support.repo import Repo, lead_ssh_to
 from support.soak import SOAK
+from support.templates import copied
 from trunkline.commands import abort, rebase, resume, undo
 from trunkline.context import project as context_module
 from trunkline.context.loading import open_context
@@ -33,7 +33,7 @@ from trunkline.domain.errors import InternalError, Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid
 from trunkline.domain.options import Options
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
-from trunkline.domain.step import Outcome, Step, StepName
+from trunkline.domain.step import StepName
 from trunkline.engine import RunResult
 from trunkline.git import history, local_refs, replay
 from trunkline.github.rest_objects import EditedPullRequest
@@ -65,38 +65,6 @@ title = "Two"
 
 class CrashedError(BaseException):
     """Stands for SIGKILL."""
-
-
-class Quiet:
-    """Listens, and says nothing."""
-
-    @contextlib.contextmanager
-    def working(self, step: Step) -> Iterator[None]:  # noqa: ARG002
-        yield
-
-    def outcome(self, outcome: Outcome) -> None:
-        pass
-
-    def command(self, typed: str) -> None:
-        pass
-
-    def progress(self, text: str) -> None:
-        pass
-
-    def ask(self, _question: str) -> bool:
-        return False
-
-    def ask_person(self, _question: str) -> bool:
-        return False
-
-    def require_approval(self, *publishes: str) -> None:
-        pass
-
-    def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
-        pass
-
-    def gates_ended(self, seconds: float) -> None:
-        pass
 
 
 @dataclass
@@ -149,19 +117,6 @@ class Hub:
         )  # fmt: skip
 
 
-_TEMPLATE: list[Path] = []
-
-
-def template() -> Path:
-    """Build the repositories once a process."""
-    if not _TEMPLATE:
-        root = Path(tempfile.mkdtemp(prefix="machine-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
-        _build(root)
-        _TEMPLATE.append(root)
-    return _TEMPLATE[0]
-
-
 def _build(root: Path) -> None:
     author = Repo.create(root / "author")
     author.commit("start", {"stack.toml": STACK, "a.txt": "0\n"})
@@ -182,16 +137,12 @@ class Landing(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="run-", dir=MEMORY))
-        shutil.copytree(template(), self.root, dirs_exist_ok=True, symlinks=True)
-        shim = self.root / "ssh"
-        shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{self.root}/bare'\n")
-        shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
+        copied(_build, self.root)
         self.author, self.clone = Repo(self.root / "author", 1_763_700_000), Repo(self.root / "clone")
         self.author.git("remote", "set-url", "origin", str(self.root / "bare"))
         self.hub = Hub(Repo(self.root / "bare"))
         self.patched = pytest.MonkeyPatch()
-        self.patched.setenv("GIT_SSH_COMMAND", str(shim))
-        self.patched.setenv("GIT_SSH_VARIANT", "simple")
+        lead_ssh_to(self.root / "bare", self.patched)
         self.patched.setattr(context_module, "GitHub", lambda *_: self.hub)
         self.left: int | None = None
         self.patched.setattr(journal, "append_line", self._append)

@@ -5,9 +5,7 @@ Git, the remote, notes and ssh-keygen are real; receipts are written as a gate w
 
 from __future__ import annotations
 
-import atexit
 import datetime as dt
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,8 @@ from invoke.program import Program
 from support.gating import FILES
 from support.killing import MEMORY
 from support.printed import check_printed
-from support.repo import Repo
+from support.repo import Repo, lead_ssh_to
+from support.templates import copied
 from support.typist import Ran
 from trunkline.commands import verify as verify_workflow
 from trunkline.domain.attestation import Attestation
@@ -199,43 +198,32 @@ class Typing:
         return self(clone, next(each for each in ran.next if each.startswith(begins)))
 
 
-_TEMPLATE: list[Path] = []
-
-
-def _template() -> Path:
-    if not _TEMPLATE:
-        root = Path(tempfile.mkdtemp(prefix="attesting-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
-        (root / "keys").mkdir()
-        for person in PEOPLE:
-            key = str(root / "keys" / person)
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
-        author = Repo.create(root / "author")
-        made = Attesting(root, author, author, author)
-        signers = "".join(f"{address(person)} {made.public(person)}\n" for person in ("ada", "bob"))
-        text = POLICY.format(attest="", more="", gates=NO_OPS, signers=SIGNERS, entry=ENTRY)
-        author.commit("start", {**FILES, "stack.toml": text, SIGNERS: signers}, author="Grace")
-        author.git("switch", "--quiet", "-c", "feat/one")
-        author.commit("one", {"src/one.rs": "//! One.\n"}, author="Grace")
-        author.git("clone", "--quiet", "--bare", ".", str(root / "bare"))
-        Repo(root / "bare").git("symbolic-ref", "HEAD", "refs/heads/main")
-        Repo(root / "bare").git("update-ref", "refs/pull/1/head", "refs/heads/feat/one")
-        author.git("remote", "add", "origin", str(root / "bare"))
-        author.git("clone", "--quiet", "--branch=feat/one", str(root / "bare"), str(root / "clone"))
-        Repo(root / "clone").git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
-        _TEMPLATE.append(root)
-    return _TEMPLATE[0]
+def _build(root: Path) -> None:
+    """Build the repositories and the keys."""
+    (root / "keys").mkdir()
+    for person in PEOPLE:
+        key = str(root / "keys" / person)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
+    author = Repo.create(root / "author")
+    made = Attesting(root, author, author, author)
+    signers = "".join(f"{address(person)} {made.public(person)}\n" for person in ("ada", "bob"))
+    text = POLICY.format(attest="", more="", gates=NO_OPS, signers=SIGNERS, entry=ENTRY)
+    author.commit("start", {**FILES, "stack.toml": text, SIGNERS: signers}, author="Grace")
+    author.git("switch", "--quiet", "-c", "feat/one")
+    author.commit("one", {"src/one.rs": "//! One.\n"}, author="Grace")
+    author.git("clone", "--quiet", "--bare", ".", str(root / "bare"))
+    Repo(root / "bare").git("symbolic-ref", "HEAD", "refs/heads/main")
+    Repo(root / "bare").git("update-ref", "refs/pull/1/head", "refs/heads/feat/one")
+    author.git("remote", "add", "origin", str(root / "bare"))
+    author.git("clone", "--quiet", "--branch=feat/one", str(root / "bare"), str(root / "clone"))
+    Repo(root / "clone").git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
 
 
 def attesting(patch: pytest.MonkeyPatch, where: Path | None = None) -> Attesting:
     """Return a copy of the repositories; `git@github.com:octo/tiny.git` leads to the bare one."""
     root = where or Path(tempfile.mkdtemp(prefix="attesting-", dir=MEMORY))
-    shutil.copytree(_template(), root, dirs_exist_ok=True, symlinks=True)
-    shim = root / "ssh"
-    shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{root}/bare'\n")
-    shim.chmod(0o700)
-    patch.setenv("GIT_SSH_COMMAND", str(shim))
-    patch.setenv("GIT_SSH_VARIANT", "simple")
+    copied(_build, root)
+    lead_ssh_to(root / "bare", patch)
     author = Repo(root / "author", 1_763_700_000)
     author.git("remote", "set-url", "origin", str(root / "bare"))
     return Attesting(root, Repo(root / "bare"), author, Repo(root / "clone", 1_763_800_000))

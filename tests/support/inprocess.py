@@ -6,10 +6,8 @@ second or two, a tenth of the time with the simulator, gh and a process per task
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,8 @@ from typing import Any, TypeVar
 import pytest
 
 from support.killing import MEMORY
-from support.repo import Repo
+from support.repo import Repo, lead_ssh_to
+from support.templates import copied
 from trunkline.commands import abort, land, rebase, restack, resume, undo
 from trunkline.context import open_run
 from trunkline.context import project as context_module
@@ -447,10 +446,8 @@ def desk(patch: pytest.MonkeyPatch, *, branches: bool = True) -> Iterator[Desk]:
     """
     root = Path(tempfile.mkdtemp(prefix="desk-", dir=MEMORY))
     try:
-        shutil.copytree(_template(), root, dirs_exist_ok=True, symlinks=True)
-        shim = root / "ssh"
-        shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{root}/bare'\n")
-        shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
+        copied(_build, root)
+        lead_ssh_to(root / "bare", patch)
         author, clone = Repo(root / "author", 1_763_700_000), Repo(root / "clone", 1_763_800_000)
         author.git("remote", "set-url", "origin", str(root / "bare"))
         pulls = {
@@ -458,8 +455,6 @@ def desk(patch: pytest.MonkeyPatch, *, branches: bool = True) -> Iterator[Desk]:
             for number, branch in ENTRIES.items()
         }
         hub = Hub(Repo(root / "bare"), pulls)
-        patch.setenv("GIT_SSH_COMMAND", str(shim))
-        patch.setenv("GIT_SSH_VARIANT", "simple")
         patch.setattr(context_module, "GitHub", lambda *_: hub)
         if branches:
             for branch in ENTRIES.values():
@@ -469,29 +464,21 @@ def desk(patch: pytest.MonkeyPatch, *, branches: bool = True) -> Iterator[Desk]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-_TEMPLATE: list[Path] = []
-
-
-def _template() -> Path:
-    """Build the repositories once per process."""
-    if not _TEMPLATE:
-        root = Path(tempfile.mkdtemp(prefix="desk-template-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
-        author = Repo.create(root / "author")
-        author.commit("start", {"stack.toml": STACK, "a.txt": "0\n"})
-        for branch in ENTRIES.values():
-            author.git("switch", "--quiet", "-c", branch)
-            for number, name in enumerate((f"{branch}.txt", f"{branch}-more.txt"), 1):
-                author.commit(f"{branch} {number}", {name: f"{branch}\n"}, author="Grace")
-        author.git("clone", "--quiet", "--bare", ".", str(root / "bare"))
-        Repo(root / "bare").git("symbolic-ref", "HEAD", "refs/heads/main")
-        for number, branch in ENTRIES.items():
-            Repo(root / "bare").git("update-ref", f"refs/pull/{number}/head", f"refs/heads/{branch}")
-        author.git("remote", "add", "origin", str(root / "bare"))
-        author.git("clone", "--quiet", "--branch=main", str(root / "bare"), str(root / "clone"))
-        Repo(root / "clone").git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
-        _TEMPLATE.append(root)
-    return _TEMPLATE[0]
+def _build(root: Path) -> None:
+    """Build the repositories."""
+    author = Repo.create(root / "author")
+    author.commit("start", {"stack.toml": STACK, "a.txt": "0\n"})
+    for branch in ENTRIES.values():
+        author.git("switch", "--quiet", "-c", branch)
+        for number, name in enumerate((f"{branch}.txt", f"{branch}-more.txt"), 1):
+            author.commit(f"{branch} {number}", {name: f"{branch}\n"}, author="Grace")
+    author.git("clone", "--quiet", "--bare", ".", str(root / "bare"))
+    Repo(root / "bare").git("symbolic-ref", "HEAD", "refs/heads/main")
+    for number, branch in ENTRIES.items():
+        Repo(root / "bare").git("update-ref", f"refs/pull/{number}/head", f"refs/heads/{branch}")
+    author.git("remote", "add", "origin", str(root / "bare"))
+    author.git("clone", "--quiet", "--branch=main", str(root / "bare"), str(root / "clone"))
+    Repo(root / "clone").git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
 
 
 def refusal(do: Callable[[], object]) -> TrunklineError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
@@ -10,7 +9,6 @@ import pty
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +19,7 @@ import jsonschema
 from support import programs
 from support.printed import check_printed
 from support.repo import Repo
+from support.templates import copied
 from trunkline.domain.names import Oid
 from trunkline.report.json_schema import schema_of
 from trunkline.sim.client import SimulatedGitHub, running
@@ -188,27 +187,15 @@ def small_stack(root: Path, *, gates: str = NO_OP_GATES, merged: bool = False) -
         merged: #518 is squash-merged onto a trunk that moved on, its branch deleted; #519's gates
             have receipts.
     """
-    template, heads = _template(gates, merged=merged)
-    shutil.copytree(template, root, dirs_exist_ok=True, symlinks=True)
+    heads = copied(_build, root, gates, merged)
     with running(root / "github") as github:
         yield Landing(github, Repo(root / "clone"), Repo(root / "author", _LATER), dict(heads))
 
 
 _LATER = 1_763_600_000
-_TEMPLATES: dict[tuple[str, bool], tuple[Path, dict[int, Oid]]] = {}
 
 
-def _template(gates: str, *, merged: bool) -> tuple[Path, dict[int, Oid]]:
-    """Build a stack once per process; copies for the tests take a tenth of the time."""
-    key = gates, merged
-    if key not in _TEMPLATES:
-        place = Path(tempfile.mkdtemp(prefix="small-stack-"))
-        atexit.register(shutil.rmtree, place, ignore_errors=True)
-        _TEMPLATES[key] = place, _built(place, gates, merged=merged)
-    return _TEMPLATES[key]
-
-
-def _built(root: Path, gates: str, *, merged: bool) -> dict[int, Oid]:
+def _build(root: Path, gates: str, merged: bool) -> dict[int, Oid]:  # noqa: FBT001 -- an argument of `small_stack`
     with running(root / "github") as github:
         github.create_repository("octo", "tiny")
         author = Repo.create(root / "author")

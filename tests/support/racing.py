@@ -7,7 +7,6 @@ gh, or one of git to the remote.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import io
 import json
@@ -26,6 +25,7 @@ from support.killing import MEMORY
 from support.landing import own_stack
 from support.printed import check_printed, next_commands
 from support.repo import Repo
+from support.templates import copied
 from trunkline.domain.command import argv_of
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -279,7 +279,7 @@ def race(patch: pytest.MonkeyPatch, *, land: str = "") -> Iterator[Race]:
     """
     root = Path(tempfile.mkdtemp(prefix="race-", dir=MEMORY))
     try:
-        shutil.copytree(_template(), root, dirs_exist_ok=True, symlinks=True)
+        copied(_build, root)
         bare = root / "github/repos" / f"{SLUG}.git"
         Repo(root / "author").git("remote", "set-url", "origin", str(bare))
         _write_shell_side(root / "github", root / "none")
@@ -289,19 +289,6 @@ def race(patch: pytest.MonkeyPatch, *, land: str = "") -> Iterator[Race]:
         yield made
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-_TEMPLATE: list[Path] = []
-
-
-def _template() -> Path:
-    """Build the repositories and the simulated GitHub once per process."""
-    if not _TEMPLATE:
-        root = Path(tempfile.mkdtemp(prefix="race-template-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
-        _build(root)
-        _TEMPLATE.append(root)
-    return _TEMPLATE[0]
 
 
 def _build(root: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from trunkline.domain.names import Oid, oid
 from trunkline.git.git import Git
 
@@ -84,3 +86,12 @@ class Repo:
     def adapter(self) -> Git:
         """The program's git adapter for this repository."""
         return Git(self.path)
+
+
+def lead_ssh_to(bare: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let every remote that is reached by ssh, such as git@github.com:octo/tiny.git, be a bare repository."""
+    program = bare.parent / "ssh"
+    program.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{bare}'\n")
+    program.chmod(0o700)
+    patch.setenv("GIT_SSH_COMMAND", str(program))
+    patch.setenv("GIT_SSH_VARIANT", "simple")

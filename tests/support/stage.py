@@ -21,7 +21,7 @@ from invoke.program import Program
 from support.inprocess import Hub, Pull
 from support.killing import MEMORY
 from support.printed import check_printed, next_commands
-from support.repo import Repo
+from support.repo import Repo, lead_ssh_to
 from trunkline.context import project as context_module
 from trunkline.domain.command import argv_of
 from trunkline.domain.names import Oid, PrNumber, oid, pr_number
@@ -352,13 +352,9 @@ def stage(
         clone.git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
         for branch in names.values():
             clone.git("branch", "--quiet", branch, f"origin/{branch}")
-        shim = root / "ssh"
-        shim.write_text(f"#!/bin/sh\nservice=${{2%% *}}\nexec git \"${{service#git-}}\" '{bare.path}'\n")
-        shim.chmod(0o755)
         pulls = {n: Pull(pr_number(str(n)), branch, names.get(n - 1, trunk)) for n, branch in names.items()}
         hub = RecordingHub(bare, pulls)
-        patch.setenv("GIT_SSH_COMMAND", str(shim))
-        patch.setenv("GIT_SSH_VARIANT", "simple")
+        lead_ssh_to(bare.path, patch)
         patch.setenv("TRUNKLINE_SKIP", SKIP)
         patch.setenv("TRUNKLINE_STACK_FILE", str(root / "stack.toml"))
         patch.setattr(context_module, "GitHub", lambda *_: hub)
