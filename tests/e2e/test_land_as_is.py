@@ -97,7 +97,7 @@ def test_only_what_changes_lines_from_below_is_rewritten(stack: YardLanding) -> 
     stack.github.lever("run_ci", SLUG, names=["build"], requests=4)
     before = tally(stack)
     ran = stack.invoke("land", "--dry-run")
-    why = "it changes the same lines as what is in origin/main by then: src/arena.rs"
+    why = "merging it as it is would conflict with origin/main in src/arena.rs"
     assert ran.out.splitlines()[-3:] == [
         "  1. #518 feat/one  Arena: merged as it is",
         f"  2. #519 feat/two  Entry: rewritten because {why}",

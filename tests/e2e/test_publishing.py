@@ -63,7 +63,7 @@ def test_what_is_published_is_named(landing: YardLanding) -> None:
     push, ready, note = ran.json["publishes"]
     assert push in ran.err
     assert ready == "#519 is marked ready for review"
-    assert note == "write the reviewer note into #519's description"
+    assert note == "write the reviewer note into #519's description, with the results of the gates"
 
 
 @pytest.mark.gh

@@ -168,7 +168,7 @@ def test_a_note_about_gates_that_will_run_is_foreseen(stack: Desk) -> None:
     """The approval is asked for before the gates, not after them."""
     stack.clone.git("switch", "--quiet", "one")
     stack.hub.pulls[1].draft = False
-    write = "write the reviewer note into #1's description"
+    write = "write the reviewer note into #1's description, with the results of the gates"
     for skip, publishes in ((StepName.CHECKLIST, True), (StepName.GATES, False)):
         step = rebase.plan(stack.entry_context(1, frozenset({skip})), rebase.WHOLE).plan.steps[-3]
         assert (step.name, write in step.publishes) == (StepName.NOTE, publishes)

@@ -38,7 +38,7 @@ CLEAN = MergeFacts(
         (
             {"conflicts": ("a.rs", "b.rs")},
             {},
-            "it changes the same lines as what is in origin/main by then: a.rs, b.rs",
+            "merging it as it is would conflict with origin/main in a.rs, b.rs",
         ),
         ({"replayed_tree": None}, {}, "its own commits conflict with origin/main"),
         (

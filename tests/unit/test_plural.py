@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.domain.words import count_of
+from trunkline.domain.words import count_of, listed_briefly
 
 SOURCE = Path(__file__).parents[2] / "src/trunkline"
 NOUNS = (
@@ -46,3 +46,9 @@ def test_no_template_counts_by_itself() -> None:
         for found in IN_TEMPLATE.finditer(path.read_text())
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(("items", "listed"), [("ab", "a, b"), ("abc", "a, b, c"), ("abcde", "a, b, c and 2 more")])
+def test_a_long_list_ends_with_the_number_of_the_others(items: str, listed: str) -> None:
+    """Three items are listed."""
+    assert listed_briefly(items) == listed

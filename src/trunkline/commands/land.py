@@ -62,7 +62,7 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
         raise
     replay.check_predictions(view, [each for each in entries if view.decisions.as_is(each.pr) is None])
     merge_as_is.refuse_rewriting(view.stack, *choices(view.decisions, entries))
-    steps.append(cleanup.plan(view))
+    steps.append(cleanup.plan(view, entries))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in view.options.skip))
     return Forecast(Plan(TASK, entries[0].pr, tuple(steps), skipped), view.decisions)
 

@@ -69,7 +69,7 @@ def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> F
             there = view.of(entry)
             one = (verify_merged.plan(there), wait.plan(there), merge.plan(there))
             steps += [structs.replace(each, pr=entry.key) for each in one]
-    steps.append(cleanup.plan(view))
+    steps.append(cleanup.plan(view, entries))
     skipped = tuple(dict.fromkeys(each.name for each in steps if each.name in context.options.skip))
     return Forecast(Plan(task, entries[0].pr, tuple(steps), skipped), view.decisions)
 

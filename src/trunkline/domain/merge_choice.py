@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid, PrNumber
-from trunkline.domain.words import count_of
+from trunkline.domain.words import count_of, listed_briefly
 
 AUTO, ALWAYS, NEVER = "auto", "always", "never"
 """Values of `[land] rewrite`."""
@@ -101,7 +101,7 @@ def reason_to_rewrite(facts: MergeFacts, rules: MergeRules) -> str:
         ),
         (
             bool(facts.conflicts),
-            f"it changes the same lines as what is in {facts.trunk} by then: {', '.join(facts.conflicts)}",
+            f"merging it as it is would conflict with {facts.trunk} in {listed_briefly(facts.conflicts)}",
         ),
         (facts.replayed_tree is None, f"its own commits conflict with {facts.trunk}"),
         (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def count_of(count: int, noun: str, plural: str = "") -> str:
     """Return `1 gate`, `2 gates`; `plural` for irregular nouns."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def listed_briefly(items: Sequence[str], most: int = 3) -> str:
+    """Return the first items and the number of the others: `one, two, three and 4 more`."""
+    first = ", ".join(items[:most])
+    return f"{first} and {len(items) - most} more" if len(items) > most else first
 
 
 def listing(items: Iterable[str]) -> str:

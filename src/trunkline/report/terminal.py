@@ -235,8 +235,10 @@ class Terminal:
             self.line("  ", row, indent=2)
         if error.command:
             self.line((f"  $ {error.command}", "dim"))
+        shown = {row.strip() for row in error.why.splitlines()}
         for row in error.stderr.splitlines()[-_STDERR_LINES:]:
-            self.line((f"  | {row}", "dim"))
+            if row.strip() not in shown:
+                self.line((f"  | {row}", "dim"))
         for command in error.next_commands:
             self.next(command)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeGuard
 
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
-from trunkline.domain.names import Oid, PrNumber, short
+from trunkline.domain.names import Oid, PrNumber, branch_ref, short
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -22,11 +21,20 @@ from trunkline.github import opening
 from trunkline.steps.merge import children
 
 
-def plan(scope: Scope) -> Step:
-    """Plan the step."""
-    remote = scope.stack.remote
-    submitted = [entry for entry in scope.stack.entries if entry.number is not None]
-    commands = tuple(f"git push {shlex.quote(remote)} --delete {shlex.quote(entry.branch)}" for entry in submitted)
+def plan(view: View, landing: Collection[Entry]) -> Step:
+    """Plan the step.
+
+    Args:
+        view: the stack.
+        landing: the entries that are merged before it.
+    """
+    remote, world = view.stack.remote, view.world
+    merged = [
+        entry for entry in view.stack.entries
+        if entry in landing
+        or (_is_merged(world.snapshot.pr(entry.key)) and branch_ref(entry.branch) in world.remote_refs)
+    ]  # fmt: skip
+    commands = tuple(f"git push {shlex.quote(remote)} --delete {shlex.quote(entry.branch)}" for entry in merged)
     description = "delete the branches that are merged whole and hold nothing else"
     return Step(
         StepName.CLEANUP, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)

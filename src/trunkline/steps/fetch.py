@@ -18,9 +18,10 @@ from trunkline.git import local_refs, refs
 
 def plan(scope: Scope) -> Step:
     """Plan the step."""
+    what = "the branches of the stack" if scope.stacked else "the entry's branch"
     return Step(
         StepName.FETCH,
-        f"bring {scope.tracking} and the entry's branch up to date",
+        f"bring {scope.tracking} and {what} up to date",
         (f"git fetch {shlex.quote(scope.stack.remote)}",),
         mutates=True,
     )

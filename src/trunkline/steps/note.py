@@ -56,7 +56,8 @@ def _planned(view: View, *, gated: bool) -> Step:
     if own := template_of(view):
         written(_sample(view), own)
     command = f"gh pr edit {view.entry.pr} --body-file DESCRIPTION"
-    description = f"write the reviewer note into {view.entry.label}'s description"
+    after = ", with the results of the gates" if gated else ""
+    description = f"write the reviewer note into {view.entry.label}'s description{after}"
     return Step(
         StepName.NOTE,
         description,

@@ -77,7 +77,7 @@ def plan(
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
     session.terminal.plan(book.plan)
     for line in runbook.forecast_lines(book):
-        session.terminal.line(("   then ", "dim"), line)
+        session.terminal.line(("   then ", "dim"), line, indent=len("   then "))
     session.terminal.next(task_command("rebase", "--pr", context.entry.key))
 
 

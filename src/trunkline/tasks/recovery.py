@@ -14,7 +14,6 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain.command import name_stack, task_command
 from trunkline.domain.errors import CheckFailed
-from trunkline.domain.names import labelled
 from trunkline.domain.step import StepName
 from trunkline.git.git import Git
 from trunkline.steps import next_entry
@@ -142,8 +141,8 @@ def log(session: TaskSession) -> None:
     if not runs:
         session.terminal.line("no run yet")
     for run in runs:
-        number = f" {labelled(run.started.pr)}" if run.started else ""
-        session.terminal.line((run.id, "bold"), f"  {run.task}{number}: {run.state}")
+        named = name_of(run) if run.started else ""
+        session.terminal.line((run.id, "bold"), f"  {named}: {run.state}")
         for row in log_workflow.rows(run):
             session.terminal.line(f"   {row}")
 

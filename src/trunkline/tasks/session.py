@@ -122,7 +122,7 @@ class TaskSession:
         """Show the summary, before the plan and again with the prompt."""
         self.summary = tuple(lines)
         for line in lines:
-            self.terminal.line(line)
+            self.terminal.line(line, indent=5)
 
     @property
     def interactive(self) -> bool:

@@ -143,7 +143,7 @@ def land(
         return
     entries = land_workflow.entries_of(context.view(), last)
     session.account["lands"] = [entry.pr for entry in entries]
-    order = tuple(f"  {n}. {entry.full_label}  {entry.title}" for n, entry in enumerate(entries, 1))
+    order = tuple(f"  {n}. {entry.full_label}  {entry.title}".rstrip() for n, entry in enumerate(entries, 1))
     if (lacking := land_workflow.unsubmitted(context.stack, last)) is not None:
         session.terminal.line(
             (f"stops below {lacking.branch}: it has no pull request yet; {task_command('submit')}", "yellow")
