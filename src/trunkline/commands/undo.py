@@ -47,8 +47,9 @@ class Undo(msgspec.Struct, frozen=True):
 def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
     """Return the run to revert: the named one, or the newest finished one with changes; or None.
 
-    A run that set out to move a branch is passed over only by name: after a `land` that failed at once,
-    `undo` does not take back the `restack` before it.
+    A run that set out to move a branch, and failed or changed what stays, is passed over only by name: after a
+    `land` that failed at once, `undo` does not take back the `restack` before it. A run that found nothing to do
+    is passed over.
 
     Raises:
         Paused: the run is paused.
@@ -69,7 +70,7 @@ def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo 
             if newest is not None:
                 raise _older(newest, each)
             return found
-        newest = newest or (each if each.moves else None)
+        newest = newest or (each if each.moves and (each.changed or each.state != "finished") else None)
     return None
 
 
