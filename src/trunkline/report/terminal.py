@@ -142,7 +142,7 @@ class Terminal:
 
     def open_run(self, run: OpenRun) -> None:
         """Print the open run, and why it stopped."""
-        self.line((f"{run.state}: ", "bold yellow"), run.what, indent=2)
+        self.line(("open run: ", "bold yellow"), run.what, indent=2)
         for row in run.why.splitlines():
             self.line("  ", row, indent=2)
 
