@@ -44,3 +44,13 @@ def test_commands_of_the_sandbox(printed: str, rehearsals: list[str]) -> None:
     assert list(simulator._outside(session, "rebase", [printed])) == [
         f"invoke rehearse {line}" for line in rehearsals
     ]
+
+
+def test_variables_that_the_task_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRUNKLINE_SKIP is of no concern to `submit`; a flag that was typed is passed on, and refused by the task."""
+    given: dict[str, str | bool] = {"skip": "fmt", "stack": "a", "pr": "", "no-push": False}
+    monkeypatch.setattr("sys.argv", ["invoke", "rehearse", "--task", "submit"])
+    assert simulator._taken("submit", given) == {"stack": "a"}
+    assert simulator._taken("restack", given) == {"skip": "fmt", "stack": "a"}
+    monkeypatch.setattr("sys.argv", ["invoke", "rehearse", "--task", "submit", "--skip", "fmt"])
+    assert simulator._taken("submit", given) == {"skip": "fmt", "stack": "a"}

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -75,7 +75,7 @@ def rehearse(
             "drop-emptied": drop_emptied,
             "no-push": no_push,
         }
-        arguments = [task, *flag_words({name: value for name, value in flags.items() if value})]
+        arguments = [task, *flag_words(_taken(task, flags))]
         session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
         found = rehearse_workflow.rehearse(
             context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
@@ -99,6 +99,16 @@ def rehearse(
             ),
         )
     session.terminal.next(task_command("init") if example else found.command)
+
+
+def _taken(task: str, flags: Mapping[str, str | bool]) -> dict[str, str | bool]:
+    """Return the flags that are set, without variables for flags that the rehearsed task does not take.
+
+    A flag that was typed stays: the task reports that it does not take it.
+    """
+    called = command_line.called_as("rehearse", caller().takes)
+    typed = command_line.flags_of(called) if called else {}
+    return {name: value for name, value in flags.items() if value and (name in caller().takes[task] or name in typed)}
 
 
 def _outside(session: TaskSession, task: str, following: Sequence[str]) -> Iterator[str]:
