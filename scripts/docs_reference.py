@@ -34,6 +34,7 @@ BOOSTS = {
     "limits.md": 2,
     "decisions.md": 0.1,
     "changelog.md": 0.1,
+    "gates.md": 2,
     "simulator.md": 0.6,
     "security.md": 0.5,
     "journal-records.md": 0.3,
