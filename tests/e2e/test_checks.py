@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.killing import Kill, Yard, YardLanding, records, warm
-from support.landing import BODY, NO_OP_GATES, STACK, Landing, small_stack
+from support.landing import BODY, NO_OP_GATES, STACK, Landing
 
 pytestmark = pytest.mark.gh
 
@@ -40,13 +39,6 @@ TICK = ("checks", "--pr", "519", "--tick", "read-it", "--reason", "every line")
 def stack(checks: str) -> str:
     """Return stack.toml with these checks of #519."""
     return STACK.format(gates=NO_OP_GATES).replace(CHECKS.partition("\n")[0] + "\n", checks)
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Iterator[Landing]:
-    """Return the small stack with #518 merged."""
-    with small_stack(tmp_path, merged=True) as made:
-        yield made
 
 
 @pytest.fixture

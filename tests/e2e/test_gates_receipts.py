@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.gating import FILES, Bench
+from support.killing import Yard
+from support.landing import Ran
 from support.repo import Repo
+from support.templates import copied
 
 STACK = """\
 schema = 1
@@ -42,12 +46,17 @@ branch = "feat/three"
 TASKS = "from trunkline.tasks import namespace as ns\n\n__all__ = ['ns']\n"
 
 
-def invoke(repo: Repo, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run invoke in a checkout."""
-    return subprocess.run(
-        [sys.executable, "-m", "invoke", *arguments], cwd=repo.path, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL, timeout=120,
-    )  # fmt: skip
+Invoke = Callable[..., Ran]
+
+
+@pytest.fixture
+def invoke(grounds: Yard) -> Invoke:
+    """Return a function that runs invoke in a checkout."""
+
+    def run(repo: Repo, *arguments: str) -> Ran:
+        return grounds.run(arguments, cwd=repo.path, env=os.environ)
+
+    return run
 
 
 def stack_on(root: Path, *, more: str = "") -> Repo:
@@ -64,18 +73,31 @@ def stack_on(root: Path, *, more: str = "") -> Repo:
     return repo
 
 
-def test_a_stack_is_gated_bottom_up_into_a_table(tmp_path: Path) -> None:
+@pytest.fixture
+def gated(invoke: Invoke, tmp_path: Path) -> Repo:
+    """Return that clone, gated: the trees, and so the receipts, are the same in every test."""
+
+    def build(root: Path) -> None:
+        assert invoke(stack_on(root), "gates", "--stack").code == 1
+
+    copied(build, tmp_path)
+    repo = Repo(tmp_path / "repo")
+    repo.git("remote", "set-url", "origin", str(tmp_path / "remote.git"))
+    return repo
+
+
+def test_a_stack_is_gated_bottom_up_into_a_table(invoke: Invoke, tmp_path: Path) -> None:
     """Every entry is gated, a failure stops none; the table has entries x gates; then receipts cost nothing."""
     repo = stack_on(tmp_path)
     ran = invoke(repo, "gates", "--stack")
-    assert ran.returncode == 1
-    rows = {line.split()[0]: line for line in ran.stdout.splitlines() if line.startswith("#")}
+    assert ran.code == 1
+    rows = {line.split()[0]: line for line in ran.out.splitlines() if line.startswith("#")}
     assert rows["#1"].count("✓") == 6
     assert (rows["#2"].count("✓"), rows["#2"].count("✗")) == (5, 1)
     assert "not here" in rows["#3"]
-    assert "1 of 3 entries did not pass every gate" in ran.stderr
-    assert ran.stderr.endswith("next: invoke gates --pr 2\n"), "without a noxfile.py"
-    again = json.loads(invoke(repo, "gates", "--all", "--json").stdout)
+    assert "1 of 3 entries did not pass every gate" in ran.err
+    assert ran.err.endswith("next: invoke gates --pr 2\n"), "without a noxfile.py"
+    again = json.loads(invoke(repo, "gates", "--all", "--json").out)
     first, second, third = again["entries"]
     assert all(outcome["reused"] for outcome in first["outcomes"])
     assert [outcome["verdict"] for outcome in second["outcomes"]].count("failed") == 1
@@ -83,25 +105,23 @@ def test_a_stack_is_gated_bottom_up_into_a_table(tmp_path: Path) -> None:
     assert again["exit_code"] == 1
 
 
-def test_receipts_are_listed_and_verified(tmp_path: Path) -> None:
+def test_receipts_are_listed_and_verified(invoke: Invoke, gated: Repo) -> None:
     """The list shows each; verify sees a flipped bit in a receipt and in a log, names the file, and exits 1."""
-    repo = stack_on(tmp_path)
-    assert "no receipt yet" in invoke(repo, "receipts").stdout
-    invoke(repo, "gates", "--stack")
+    repo = gated
     listed = invoke(repo, "receipts")
-    assert listed.returncode == 0
-    assert sum(line.startswith("✓") for line in listed.stdout.splitlines()) == 11
-    assert invoke(repo, "receipts.verify").returncode == 0
+    assert listed.code == 0
+    assert sum(line.startswith("✓") for line in listed.out.splitlines()) == 11
+    assert invoke(repo, "receipts.verify").code == 0
     receipts = Bench(repo).receipts()
     content = receipts[0].read_bytes()
     receipts[0].write_bytes(content[:-20] + b"?" + content[-19:])
     verified = invoke(repo, "receipts.verify")
-    assert verified.returncode == 1
-    assert f"{receipts[0]}: its content is not what its name says" in verified.stderr
+    assert verified.code == 1
+    assert f"{receipts[0]}: its content is not what its name says" in verified.err
     receipts[0].write_bytes(content)
     log = next(receipts[0].parent.glob("*.log"))
     log.write_bytes(log.read_bytes() + b"x")
-    wrong = json.loads(invoke(repo, "receipts.verify", "--json").stdout)
+    wrong = json.loads(invoke(repo, "receipts.verify", "--json").out)
     assert "its log does not match its checksum" in {each["problem"] for each in wrong["receipts"]}
 
 
@@ -123,43 +143,40 @@ def clone(root: Path, name: str) -> Repo:
     return other
 
 
-def test_signed_receipts_prove_something_elsewhere(tmp_path: Path, key: Path) -> None:
+def test_signed_receipts_prove_something_elsewhere(invoke: Invoke, tmp_path: Path, key: Path) -> None:
     """Signed, pushed as notes, pulled by somebody who knows the signer: there the gates are proven already."""
     signers = tmp_path / "signers"
     signers.write_text(f"tess@example.invalid {Path(f'{key}.pub').read_text()}")
     repo = stack_on(tmp_path, more=f'sign = "{key}"\nsigners = "{signers}"')
     invoke(repo, "gates", "--stack")
-    listed = json.loads(invoke(repo, "receipts.verify", "--json").stdout)
+    listed = json.loads(invoke(repo, "receipts.verify", "--json").out)
     assert {each["signed"] for each in listed["receipts"]} == {"tess@example.invalid"}
     pushed = invoke(repo, "receipts.push")
-    assert "12 receipts: pushed" in pushed.stdout, pushed.stdout + pushed.stderr
-    assert "the remote is up to date" in invoke(repo, "receipts.push").stdout
+    assert "12 receipts: pushed" in pushed.out, pushed.out + pushed.err
+    assert "the remote is up to date" in invoke(repo, "receipts.push").out
     other = clone(tmp_path, "other")
-    pulled = json.loads(invoke(other, "receipts.pull", "--json").stdout)
+    pulled = json.loads(invoke(other, "receipts.pull", "--json").out)
     assert (pulled["taken"], pulled["untrusted"]) == (12, 0)
-    entries = json.loads(invoke(other, "gates", "--stack", "--json").stdout)["entries"]
+    entries = json.loads(invoke(other, "gates", "--stack", "--json").out)["entries"]
     assert all(outcome["reused"] for outcome in entries[0]["outcomes"])
 
 
-def test_unsigned_receipts_of_others_prove_nothing(tmp_path: Path) -> None:
+def test_unsigned_receipts_of_others_prove_nothing(invoke: Invoke, gated: Repo, tmp_path: Path) -> None:
     """Everybody with write access can push a note: a receipt without a trusted signature does not count."""
-    repo = stack_on(tmp_path)
-    invoke(repo, "gates", "--stack")
-    invoke(repo, "receipts.push")
+    invoke(gated, "receipts.push")
     other = clone(tmp_path, "other")
-    pulled = json.loads(invoke(other, "receipts.pull", "--json").stdout)
+    pulled = json.loads(invoke(other, "receipts.pull", "--json").out)
     assert (pulled["taken"], pulled["untrusted"]) == (0, 12)
-    assert "no receipt yet" in invoke(other, "receipts").stdout
+    assert "no receipt yet" in invoke(other, "receipts").out
 
 
-def test_notes_of_two_people_are_united(tmp_path: Path) -> None:
+def test_notes_of_two_people_are_united(invoke: Invoke, gated: Repo, tmp_path: Path) -> None:
     """Both push; neither overwrites the other: the remote's note has the lines of both."""
-    repo = stack_on(tmp_path)
-    invoke(repo, "gates", "--stack")
+    repo = gated
     other = clone(tmp_path, "other")
     invoke(other, "gates", "--stack")
-    assert invoke(repo, "receipts.push").returncode == 0
-    assert invoke(other, "receipts.push").returncode == 0
+    assert invoke(repo, "receipts.push").code == 0
+    assert invoke(other, "receipts.push").code == 0
     notes = Repo(tmp_path / "remote.git").git("notes", "--ref=refs/notes/trunkline", "show", repo.head("feat/one"))
     assert len(notes.splitlines()) == 12
     assert len({json.loads(line)["name"] for line in notes.splitlines()}) == 12

@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from support.landing import NO_OP_GATES, SLUG, Landing, small_stack
+from support.killing import Yard
+from support.landing import NO_OP_GATES, SLUG, STACK, Landing
 from support.repo import Repo
 
 pytestmark = pytest.mark.gh
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Landing]:
-    """Return the small stack with a gate that pushes what the author has prepared (`prepare`), once."""
-    root = tmp_path / "stack"
+def _gate_that_pushes(landing: Landing) -> None:
+    root = landing.clone.path.parent
     script = f"cd {root} && test -e branch || exit 0; b=$(cat branch); rm branch; git -C author push -q origin $b"
     build = f'[gates.build]\nrun = ["sh", "-c", "{script}"]\nenv = {{}}\nneeds = []\n'
     gates = build + NO_OP_GATES[NO_OP_GATES.index("[gates.test]") :]
-    with small_stack(root, gates=gates) as landing:
-        landing.move_trunk()
+    (landing.clone.path / "stack.toml").write_text(STACK.format(gates=gates))
+    landing.move_trunk()
+
+
+@pytest.fixture
+def stack(grounds: Yard) -> Iterator[Landing]:
+    """Return the small stack with a gate that pushes what the author has prepared (`prepare`), once."""
+    with grounds.prepared("a gate that pushes", _gate_that_pushes) as landing:
         landing.author.git("config", "core.sshCommand", landing.environment()["GIT_SSH_COMMAND"])
         yield landing
 
@@ -52,11 +56,9 @@ def named(landing: Landing, *args: str) -> list[str]:
     return shlex.split(command)
 
 
-@pytest.mark.parametrize("local", [True, False])
-def test_on_an_entry_that_comes_later(stack: Landing, *, local: bool) -> None:
-    """While #518 lands, onto #519's branch, local and behind or not here at all: #519 lands when a person says so."""
-    if local:
-        stack.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
+def test_on_an_entry_that_comes_later(stack: Landing) -> None:
+    """While #518 lands, onto #519's branch, which is local and behind: #519 lands when a person says so."""
+    stack.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
     prepare(stack, "feat/two")
     command = named(stack, "land", "--pr", "519", "--skip", "fmt", "--require", "gates")
     assert (stack.pr(518)["state"], stack.pr(519)["state"]) == ("MERGED", "OPEN")

@@ -12,7 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from support.landing import NO_OP_GATES, STACK, Landing, small_stack
+from support.killing import Yard
+from support.landing import NO_OP_GATES, STACK, Landing
 
 pytestmark = [pytest.mark.gh, pytest.mark.slow]
 
@@ -44,17 +45,20 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+def _land(landing: Landing) -> None:
+    assert landing.invoke("rebase", "--pr", "519").code == 0
+    landing.clone.git("switch", "--quiet", "feat/three")
+    landing.clone.commit(NASTY, {"src/evict.rs": "//! Evict?\n"})
+    file = landing.clone.path / "stack.toml"
+    file.write_text(STACK.format(gates=FAILING).replace("Eviction", NASTY[:-5]) + CHECK)
+    assert landing.invoke("gates", "--pr", "520").code == 1
+    assert landing.invoke("checks", "--pr", "520").code == 1
+
+
 @pytest.fixture
-def landed(tmp_path: Path) -> Iterator[Landing]:
+def landed(grounds: Yard) -> Iterator[Landing]:
     """Return a stack whose #519 has landed, and whose #520 has a failed gate, a failed check and a nasty title."""
-    with small_stack(tmp_path / "stack", merged=True) as made:
-        assert made.invoke("rebase", "--pr", "519").code == 0
-        made.clone.git("switch", "--quiet", "feat/three")
-        made.clone.commit(NASTY, {"src/evict.rs": "//! Evict?\n"})
-        file = made.clone.path / "stack.toml"
-        file.write_text(STACK.format(gates=FAILING).replace("Eviction", NASTY[:-5]) + CHECK)
-        assert made.invoke("gates", "--pr", "520").code == 1
-        assert made.invoke("checks", "--pr", "520").code == 1
+    with grounds.prepared("reported", _land, merged=True) as made:
         yield made
 
 

@@ -38,7 +38,7 @@ def attack(stack: YardLanding, text: str, **files: str) -> None:
     stack.author.commit("innocent", {"stack.toml": text, "noxfile.py": _NOXFILE, **files}, author="Mallory")
     stack.push_as_author("feat/two")
     stack.clone.git("fetch", "--quiet", env=stack.environment())
-    stack.clone.git("switch", "--quiet", "feat/two")
+    stack.clone.git("switch", "--quiet", "-C", "feat/two", "--track", "origin/feat/two")
 
 
 def marking(stack: YardLanding) -> tuple[str, Path]:
@@ -120,14 +120,13 @@ ATTACKS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_each_kind_of_setting_is_trunks(open_stack: YardLanding, name: str) -> None:
+def test_each_kind_of_setting_is_trunks(open_stack: YardLanding) -> None:
     """The settings of trunk's file count; another trunk with the same file does not make it trunk's."""
     track(open_stack, TRUNKS)
-    text, message = ATTACKS[name]
-    attack(open_stack, text)
-    ran = open_stack.invoke("status")
-    assert (ran.code, message in ran.err) == (5, True), ran.out + ran.err
+    for name, (text, message) in ATTACKS.items():
+        attack(open_stack, text)
+        ran = open_stack.invoke("status")
+        assert (ran.code, message in ran.err) == (5, True), f"{name}:\n{ran.out}{ran.err}"
 
 
 def test_what_is_harmless_needs_no_word(open_stack: YardLanding) -> None:

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,11 @@ def unchanged(_landing: Landing) -> None:
     """Leave the stack as it was opened."""
 
 
+def _pipes(folder: str, names: list[str]) -> list[str]:
+    """Name the pipes in a directory: those that a gate's jobserver left cannot be copied."""
+    return [name for name in names if Path(folder, name).is_fifo()]
+
+
 @dataclass
 class Yard:
     """A prepared stack in its current state (`box`) and in its original state (`kept`)."""
@@ -122,7 +127,7 @@ class Yard:
             shutil.copy(Path(os.environ["HOME"]) / "gitconfig", home / "gitconfig")
             prepare(replace_environment(landing, self))
             (self.box / "heads.json").write_text(json.dumps(landing.heads))
-        shutil.copytree(self.box, kept, symlinks=True)
+        shutil.copytree(self.box, kept, symlinks=True, ignore=_pipes)
 
     @contextlib.contextmanager
     def _serving(self) -> Iterator[SimulatedGitHub]:
@@ -139,6 +144,15 @@ class Yard:
                 self.ask({"end": pid})
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def run(self, args: Sequence[str], *, cwd: Path, env: Mapping[str, str], at: Kill = NO_KILL) -> Ran:
+        """Run the program in a forked process, and kill it at a point; the exit code is -9 if it got there."""
+        out, err = self.root / "out", self.root / "err"
+        done = self.ask({
+            "argv": list(args), "cwd": str(cwd), "env": dict(env),
+            "out": str(out), "err": str(err), "kill": [at.what, at.when, at.number],
+        })  # fmt: skip
+        return Ran(done["code"], out.read_text(), err.read_text())
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request to the forking process, and return its response."""
@@ -170,12 +184,7 @@ class YardLanding(Landing):
     def kill(self, at: Kill, *args: str, cwd: Path | None = None, **extra: str) -> Ran:
         """Run the program in the clone and kill it at a point; the exit code is -9 if it got there."""
         assert self.yard is not None
-        out, err = self.yard.root / "out", self.yard.root / "err"
-        done = self.yard.ask({
-            "argv": list(args), "cwd": str(cwd or self.clone.path), "env": self.environment(**extra),
-            "out": str(out), "err": str(err), "kill": [at.what, at.when, at.number],
-        })  # fmt: skip
-        return Ran(done["code"], out.read_text(), err.read_text())
+        return self.yard.run(args, cwd=cwd or self.clone.path, env=self.environment(**extra), at=at)
 
 
 def replace_environment(landing: Landing, yard: Yard) -> YardLanding:
