@@ -62,7 +62,7 @@ def test_what_a_hostile_configuration_would_run(stack: YardLanding) -> None:
 
 
 def test_replaced_commits_and_grafts_are_named(stack: YardLanding) -> None:
-    """They are this clone's alone: git shows another history than the one that is pushed."""
+    """With them git shows another history than the one that is pushed."""
     clone, one = stack.clone, stack.heads[518]
     clone.git("replace", one, stack.heads[520])
     grafts = clone.path / ".git/info/grafts"
@@ -74,7 +74,7 @@ def test_replaced_commits_and_grafts_are_named(stack: YardLanding) -> None:
 
 
 def test_a_ref_that_is_not_complete_is_named(stack: YardLanding) -> None:
-    """With the command that fetches what is missing; that is in the way."""
+    """A missing object is an obstacle, with the command that fetches it."""
     backup = "refs/trunkline/backup/r/0/feat/one"
     place = stack.clone.path / ".git" / backup
     place.parent.mkdir(parents=True)
@@ -100,7 +100,7 @@ def test_a_gate_that_cannot_run_and_a_state_that_is_open_to_all(stack: YardLandi
 
 
 def test_not_signed_in(stack: YardLanding) -> None:
-    """GitHub's own word, and the command."""
+    """GitHub's message, and the command that signs in."""
     ran = stack.invoke("doctor", "--json", GH_TOKEN="", GITHUB_TOKEN="")
     (finding,) = found(ran, "sign-in")
     assert (ran.code, finding["health"], finding["fix"]) == (1, "error", "gh auth login")

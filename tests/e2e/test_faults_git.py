@@ -29,7 +29,7 @@ def assert_landed(landing: Landing) -> None:
 
 
 def test_leaked_git_variables_lead_nowhere(landing: YardLanding) -> None:
-    """GIT_DIR, GIT_INDEX_FILE and GIT_WORK_TREE of a calling hook: our git works where the task was typed."""
+    """A calling hook sets GIT_DIR, GIT_INDEX_FILE and GIT_WORK_TREE: our git works where the task was typed."""
     other = Repo.create(landing.clone.path.parent / "other")
     other.commit("other", {"o.txt": "o\n"})
     before = other.refs(), other.git("status", "--porcelain")
@@ -44,7 +44,7 @@ def test_leaked_git_variables_lead_nowhere(landing: YardLanding) -> None:
 
 
 def test_hooks_of_the_user_do_not_run_during_the_replay(landing: YardLanding) -> None:
-    """Every hook but pre-push is out of the way; each would leave its name here."""
+    """No hook but pre-push runs: each would write its name to a file."""
     ran_file = landing.clone.path.parent / "ran"
     for name in (
         "pre-commit",
@@ -139,7 +139,7 @@ def test_a_head_that_github_shows_late_is_waited_for(landing: YardLanding) -> No
 
 
 def test_a_trunk_that_was_rewound_holds_no_merge(landing: YardLanding) -> None:
-    """GitHub says MERGED, trunk has the merge commit no more: not believed."""
+    """GitHub reports MERGED, but trunk has no merge commit any more: the task refuses."""
     before = landing.author.git("rev-parse", "main")
     landing.author.git("push", "--quiet", "--force", "origin", f"{before}:main", env=landing.environment())
     assert landing.pr(518)["state"] == "MERGED"
@@ -149,7 +149,7 @@ def test_a_trunk_that_was_rewound_holds_no_merge(landing: YardLanding) -> None:
 
 
 def test_a_signing_key_that_fails_is_no_conflict(landing: YardLanding) -> None:
-    """Commits are signed again, and the key is not to be had: told as that, nothing moved."""
+    """Commits are signed again and the key is missing: the error says that, and nothing moved."""
     for key, value in (("commit.gpgSign", "true"), ("gpg.format", "ssh"), ("user.signingKey", "/nowhere/key")):
         landing.clone.git("config", key, value)
     ran = landing.invoke("rebase", "--pr", "519")

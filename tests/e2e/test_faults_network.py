@@ -71,7 +71,7 @@ def test_a_failure_that_passes_is_not_seen(landing: YardLanding, kind: FaultKind
 
 
 def test_retry_after_is_told(landing: YardLanding) -> None:
-    """While it waits, the person reads for what and how long: what GitHub asked for."""
+    """During the wait the user reads the reason, and the time that GitHub asked for."""
     landing.github.inject(FaultKind.SECONDARY_LIMIT, match="Stack", status=429, headers={"Retry-After": "7"})
     ran = landing.invoke("rebase", "--pr", "519", **NO_WAIT)
     assert ran.code == 0, ran.err
@@ -164,7 +164,7 @@ def test_a_refusal_is_not_repeated(landing: YardLanding) -> None:
 
 
 def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a word from outside 1, 2 and 4 seconds; with one, what it says; scaled; four attempts in all."""
+    """Waits are 1, 2 and 4 seconds, or as the server asks; they are scaled; four attempts in all."""
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
@@ -179,7 +179,7 @@ def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_many_writes_are_a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three at once, as a landing has; from then on each waits until the last is a second ago."""
+    """Three writes at once, as a landing has; each later one waits until the last is a second ago."""
     clock, slept = [100.0], list[float]()
 
     def wait(seconds: float) -> None:

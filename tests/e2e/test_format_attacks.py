@@ -68,7 +68,7 @@ def test_an_honest_tree_is_formatted(tree: Path, *, sandbox: bool) -> None:
 
 @pytest.mark.parametrize("sandbox", MODES)
 def test_a_tree_that_does_not_parse_fails(tree: Path, *, sandbox: bool) -> None:
-    """No verdict is no success."""
+    """The step fails."""
     (tree / "src/lib.rs").write_text("fn broken( {\n")
     done = sources.format_workspace(tree, ".", sandbox=sandbox)
     assert done.returncode != 0

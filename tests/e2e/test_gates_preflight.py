@@ -74,7 +74,7 @@ def test_gates_that_do_not_demand_a_lock_file(bench: Bench) -> None:
 
 
 def test_a_lock_file_that_is_out_of_date(bench: Bench) -> None:
-    """Named as that, and not as missing; what is printed brings it up to date."""
+    """The cause is an outdated file, not a missing one; the printed command updates it."""
     bench.repo.commit("version", {"Cargo.toml": FILES["Cargo.toml"].replace("0.1.0", "0.2.0")})
     outcomes = bench.gate("build", "test")
     assert causes(outcomes) == {"lockfile-outdated:Cargo.lock": {"build", "test"}}
@@ -209,7 +209,7 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
 
 
 def test_plain_nox_says_first_what_will_not_pass(bench: Bench) -> None:
-    """Of all gates that it is to run, before the first one does; of a gate that was not asked for, nothing."""
+    """Nox names the obstacles of all chosen gates before the first runs, and none of other gates."""
     quick = "".join(f'\n[gates.{name}]\nrun = ["true"]\n' for name in ("test", "clippy", "fmt", "doc"))
     missing = '\n[gates.msrv]\nrun = ["cargo", "+1.23.4", "check"]\n'
     stack = STACK.replace("\n[[entry]]", f"{quick}{missing}\n[[entry]]").replace("cpu", "gpu")

@@ -33,7 +33,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_all_six_pass_and_are_proven(bench: Bench) -> None:
-    """Six passes, `cargo +1.89.0` a real one (its toolchain a stand-in); then the same again costs no nox at all."""
+    """All six gates pass, `cargo +1.89.0` with a stand-in toolchain; a second run starts no nox."""
     outcomes = bench.gate()
     assert {name: outcome.verdict for name, outcome in outcomes.items()} == dict.fromkeys(SIX, Verdict.PASSED)
     assert outcomes["msrv"].command.startswith("RUSTC_WRAPPER='' cargo +1.89.0 check")
@@ -197,7 +197,7 @@ def test_a_feature_that_no_member_has(bench: Bench) -> None:
 
 
 def test_a_dependency_that_cannot_be_fetched(bench: Bench) -> None:
-    """A dependency that is not here, without a network, is said as that; and new dependencies are listed."""
+    """Without a network the error names the missing dependency and lists new dependencies."""
     base = bench.repo.head()
     lock = (
         FILES["Cargo.lock"] + 'dependencies = [\n "absent",\n]\n\n[[package]]\nname = "absent"\nversion = "1.0.0"\n'
@@ -250,7 +250,7 @@ def _other_toolchain(rustup: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["bit flip", "truncation"])
 def test_a_damaged_receipt_is_ignored_and_said(bench: Bench, damage: str) -> None:
-    """A receipt that is not what its name says proves nothing, and the run says so."""
+    """A receipt whose content does not match its name proves nothing, and the run says so."""
     bench.one("fmt")
     (path,) = bench.receipts()
     content = bytearray(path.read_bytes())
@@ -331,7 +331,7 @@ def test_nox_in_an_adopting_repository(bench: Bench) -> None:
 
 
 def test_a_nox_installed_elsewhere_finds_the_sessions(bench: Bench, tmp_path: Path) -> None:
-    """Run from another directory with --noxfile, the gates are still the checkout's own."""
+    """Run from another directory with --noxfile, the gates are those of the checkout."""
     adopt(bench)
     done = bench.nox("--noxfile", str(bench.repo.path / "noxfile.py"), "-l", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -67,7 +67,7 @@ def test_inside_the_sandbox(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_without_the_sandbox_it_could(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same script unsandboxed: the probe itself works, and the receipt does not claim a sandbox."""
+    """Without the sandbox the same script reaches all of that, and the receipt claims no sandbox."""
     bench.settings = replace(bench.settings, sandbox=False)
     message = attempt(bench, monkeypatch)
     assert message.startswith("net=true home=true wrote=true")

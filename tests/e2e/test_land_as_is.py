@@ -82,7 +82,7 @@ def test_approved_heads_are_merged_without_a_push(stack: YardLanding) -> None:
 
 
 def test_rewriting_every_entry_starts_ci_and_dismisses_approvals(stack: YardLanding) -> None:
-    """The control of the test above: `rewrite = "always"` stops for a new approval at the first entry."""
+    """The opposite of the test above: `rewrite = "always"` stops for a new approval at the first entry."""
     guard(stack)
     stack.land_setting('rewrite = "always"')
     before = tally(stack)

@@ -114,7 +114,7 @@ def test_up_to_an_entry(native: YardLanding) -> None:
 
 
 def test_a_reason_of_github_is_quoted(native: YardLanding) -> None:
-    """All or none: closed in the moment of the request, nothing is merged; the way on is named."""
+    """All or none: one is closed during the request, so nothing is merged; the next command is printed."""
     route = f"PUT /repos/{SLUG}/pulls/520/merge-async"
     native.github.arm([Fault(FaultKind.CLOSE, match=route, repository=SLUG, number=518)])
     ran = native.invoke("land", "--together", *QUICK, **NO_WAIT)

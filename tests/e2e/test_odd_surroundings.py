@@ -24,7 +24,7 @@ def landing(tmp_path: Path) -> Iterator[Landing]:
 
 
 def test_a_landing_where_output_is_ascii_and_the_environment_is_loud(landing: Landing) -> None:
-    """The whole run, then a look: marks are written in ASCII, GitHub's answers are read, the remote has a slash."""
+    """Land, then show the stack: marks are ASCII, GitHub's responses are parsed; the remote's name has a slash."""
     landing.author.git("switch", "--quiet", "feat/two")
     landing.author.commit("Zoë's ☃", {"src/ü.rs": "//! Ü.\n"}, author="Zoë")
     landing.push_as_author("feat/two")

@@ -84,7 +84,7 @@ def test_a_commit_that_trunk_dropped_is_asked_about(stack: YardLanding) -> None:
 
 
 def test_trunk_has_one_of_the_commits_and_a_later_one_changes_the_line_again(stack: YardLanding) -> None:
-    """A replay commit by commit is right, as `git rebase` is, where one merge of the whole would conflict."""
+    """A replay of each commit succeeds, as with `git rebase`; one merge of all would conflict."""
     author = stack.author
     author.git("switch", "--quiet", "feat/one")
     author.commit("line, first", {"line.txt": "first\n"})

@@ -54,7 +54,7 @@ def stack(grounds: Yard) -> Iterator[YardLanding]:
 
 
 def test_what_would_happen(stack: YardLanding) -> None:
-    """The plan that rebase has; above it the conflict that is to come, with its file; nothing moves."""
+    """The plan is that of rebase; it names the conflict to come and its file; nothing moves."""
     before = stack.world()
     ran = stack.invoke("plan", "--pr", "519", "--json")
     assert ran.code == 0, ran.err

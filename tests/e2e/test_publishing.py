@@ -68,7 +68,7 @@ def test_what_is_published_is_named(landing: YardLanding) -> None:
 
 @pytest.mark.gh
 def test_a_chain_is_told_how_to_be_published(landing: YardLanding) -> None:
-    """Of a chain, the printed command is the whole chain."""
+    """The printed command is the whole chain of tasks."""
     assert landing.unattended("rebase", "--pr", "519", "--no-push").code == 0
     ran = landing.unattended("push", "ready", "note", TRUNKLINE_PR="519")
     assert ran.code == 2
@@ -166,7 +166,7 @@ def test_a_rehearsal_asks_nothing(landing: YardLanding) -> None:
 @pytest.mark.gh
 @pytest.mark.parametrize("task", ["rebase", "restack", "land", "undo"])
 def test_no_step_publishes_without_approval(landing: YardLanding, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even behind an answered question: each step that others see demands the approval when it comes to it."""
+    """Each step that others see demands the approval itself, also after the question was answered."""
     if task == "undo":
         assert landing.invoke("rebase", "--pr", "519").code == 0
     for name, value in landing.environment().items():

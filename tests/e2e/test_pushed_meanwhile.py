@@ -72,7 +72,7 @@ def test_on_an_entry_that_comes_later(stack: Landing) -> None:
 
 
 def test_on_the_entry_whose_gates_run(stack: Landing) -> None:
-    """It is on the old commits: taken in, both are replayed again and gated again."""
+    """The pushed commit is on the old commits: once included, all are replayed and gated again."""
     prepare(stack, "feat/one")
     command = named(stack, "rebase", "--pr", "518", "--skip", "fmt")
     ran = stack.invoke(*command)
@@ -90,7 +90,7 @@ def test_it_may_be_left_where_it_is(stack: Landing) -> None:
 
 
 def test_a_person_may_take_it_in_at_once(stack: Landing) -> None:
-    """On a terminal it is a question, `--yes` or not; no is the default."""
+    """On a terminal the user is asked, also with `--yes`; no is the default."""
     prepare(stack, "feat/two")
     ran = stack.on_terminal("land", "--pr", "519", "--skip", "fmt", "--require", "gates", "--yes", typed=b"y\n")
     assert "1 commit pushed since the run began. Take it in? [y/N]" in ran.out

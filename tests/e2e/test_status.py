@@ -26,7 +26,7 @@ def states(picture: dict[str, Any]) -> list[str]:
 
 
 def test_after_the_parent_was_merged(stack: YardLanding) -> None:
-    """The mission's morning: what is merged, what that left behind, and the one command; nothing moves."""
+    """Status shows what is merged, what that left behind, and one command; nothing moves."""
     before = stack.world()
     picture = seen(stack)
     assert states(picture) == ["merged", "restack", "draft"]
@@ -42,7 +42,7 @@ def test_after_the_parent_was_merged(stack: YardLanding) -> None:
 
 
 def test_offline_asks_nobody(stack: YardLanding) -> None:
-    """Without GitHub: what git knows, said to be that; no request is made."""
+    """Without a request, status shows what git knows, and says so."""
     stack.clone.git("fetch", "--quiet", "origin", env=stack.environment())
     before = stack.github.requests()
     picture = seen(stack, "--offline")
@@ -126,7 +126,7 @@ def test_a_task_sends_one_query_for_the_stack(stack: YardLanding, task: tuple[st
 
 
 def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:
-    """Closed without a merge: the command that brings it back."""
+    """Closed without a merge: status prints the command that reopens it."""
     stack.run("gh", "pr", "close", "520", "--repo", SLUG)
     picture = seen(stack)
     assert states(picture)[2] == "closed"

@@ -73,7 +73,7 @@ def findings(path: Path, text: str) -> str:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_what_an_auditor_finds(tmp_path: Path, settings: GateSettings) -> None:
-    """Nothing; and it does find what is planted."""
+    """The auditor finds nothing in the workflow, and finds a planted problem."""
     text = text_of(settings)
     assert findings(tmp_path / "workflow.yml", text) == ""
     planted = text.replace('nox -s "gates($GATE)"', 'nox -s "gates(${{ github.event.pull_request.title }})"')
