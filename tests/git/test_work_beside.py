@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -91,6 +92,21 @@ def test_a_branch_checked_out_in_another_work_tree_is_foreseen(stack: Desk) -> N
         stack.restack()
     assert planned.value.what == ran.value.what
     assert stack.tips() == before
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_work_tree_whose_directory_is_gone(stack: Desk, *, locked: bool) -> None:
+    """Somebody deleted it without git: the printed command lets go of its branch."""
+    gone = stack.root / "a place"
+    stack.clone.git("worktree", "add", "--quiet", str(gone), "two")
+    if locked:
+        stack.clone.git("worktree", "lock", str(gone))
+    shutil.rmtree(gone)
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    error = refusal(stack.restack)
+    assert error.what == "two is checked out in a work tree whose directory is gone"
+    stack.clone.git(*shlex.split(error.next_commands[0])[1:])
+    assert stack.restack().error is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from pathlib import Path
 
 from trunkline.context import open_run
 from trunkline.context.observation import local_state
@@ -64,6 +65,12 @@ def dirty(local: LocalState, why: str) -> Refused:
 
 def refuse_elsewhere(local: LocalState) -> None:
     """Refuse to move a branch that is checked out in another work tree."""
+    if local.elsewhere and not Path(local.elsewhere).exists():
+        raise Refused(
+            f"{local.branch} is checked out in a work tree whose directory is gone",
+            why=f"{local.elsewhere}: git keeps the branch for it until it is removed; nothing was changed",
+            next_command=f"git worktree remove --force --force {shlex.quote(local.elsewhere)}",
+        )
     if local.elsewhere:
         raise Refused(
             f"{local.branch} is checked out in another work tree",
