@@ -571,7 +571,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/plan.py:_note": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "operations/publish.py:require_stacked": "tests/git/test_paused_run.py::"
     "test_a_push_of_several_is_checked_before_it",
-    "commands/rebase.py:explained": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
+    "commands/runner.py:explained": "tests/e2e/test_pause.py::test_abort_after_a_failed_gate_restores_the_branch",
     "commands/local_copy.py:_trunk": "tests/sim/test_local_copy.py::test_what_cannot_be_served",
     "commands/local_copy.py:read_local_stack": "tests/sim/test_local_copy.py::test_what_cannot_be_served",
     "commands/serve.py:serve": "tests/sim/test_local_copy.py::test_what_cannot_be_served",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.commands import rebase, rescue
+from trunkline.commands import rescue, runner
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.observation import local_state
@@ -66,7 +66,7 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
     work tree. Another abort, or `continue`, finishes an abort that was killed.
 
     Args:
-        context: the context of the run; the journal alone is enough (`rebase.recorded_context`).
+        context: the context of the run; the journal alone is enough (`runner.recorded_context`).
         run: the run.
         local: leave the remote and GitHub unchanged.
 
@@ -81,7 +81,7 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         run = journal.read(run.path)
         if run.state in {"finished", "aborted"}:
             raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
-        rebase.settle_last(context, held)
+        runner.settle_last(context, held)
         log = journal.reopen(run)
         if run.state != "aborting":
             log.append(held, records.Aborting())
@@ -341,7 +341,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
     if run is None:
         return None
     open_run.refuse_damaged(run)
-    return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
+    return runner.recorded_context(run, reporter=reporter, cwd=cwd), run
 
 
 def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
@@ -349,7 +349,7 @@ def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Ru
     run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
     if run is None or run.damaged or run.state != "aborting":
         return None
-    return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
+    return runner.recorded_context(run, reporter=reporter, cwd=cwd), run
 
 
 def publishes(context: Context, run: Run) -> tuple[str, ...]:

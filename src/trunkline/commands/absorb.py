@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.commands import amend, rebase, rewriting
+from trunkline.commands import amend, rewriting, runner
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context
 from trunkline.domain.absorb import Absorbed
@@ -28,7 +28,7 @@ def plan(context: Context) -> tuple[tuple[Absorbed, ...], Rewriting | None]:
         Refused: the entry is not checked out, or a branch cannot be moved.
         Paused: an earlier run is paused, or the user must answer a question.
     """
-    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
+    runner.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
     view = context.view()
     amend.require_checked_out(view, task=TASK)
     entries = open_entries(view, task=TASK)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 from msgspec import structs
 
-from trunkline.commands import rebase, restack
+from trunkline.commands import restack, runner
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
 from trunkline.domain import branch_names
@@ -75,7 +75,7 @@ def plan(context: Context, request: Request) -> Adding:
         Paused: an earlier run is paused, or the user must answer a question.
     """
     git, stack = context.git, context.stack
-    rebase.refuse_while_paused(context, (StepName.REPLAY,))
+    runner.refuse_while_paused(context, (StepName.REPLAY,))
     stack_file.require_own(git, stack.trunk, stack.remote)
     branch = request.branch or _derived(git, stack, request)
     if any(entry.branch == branch for entry in stack.entries):
@@ -285,8 +285,8 @@ def run(adding: Adding) -> RunResult:
         yield
 
     handlers = step_functions(context, intended, adding.added)
-    return rebase.carry_out(
-        context, adding.forecast, handlers, label=TASK, around=around, inputs=rebase.Inputs(added=adding.added)
+    return runner.carry_out(
+        context, adding.forecast, handlers, label=TASK, around=around, inputs=runner.Inputs(added=adding.added)
     )
 
 

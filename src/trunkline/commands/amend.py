@@ -6,7 +6,7 @@ import shlex
 
 import msgspec
 
-from trunkline.commands import rebase, rewriting
+from trunkline.commands import rewriting, runner
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -45,7 +45,7 @@ def nothing_to_do(scope: Scope, request: Request) -> Outcome | None:
         Paused: an earlier run is paused, or stopped half way.
         UsageError: the message is blank.
     """
-    rebase.refuse_while_paused(scope, (StepName.REWRITE, StepName.REPLAY))
+    runner.refuse_while_paused(scope, (StepName.REWRITE, StepName.REPLAY))
     git = scope.git
     if request.message and not request.message.strip():
         raise UsageError("--message is blank", why="nothing was changed", next_command="git commit --amend")

@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from trunkline.commands import land_together, rebase
+from trunkline.commands import land_together, rebase, runner
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -180,7 +180,7 @@ def forecast(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
         Paused: an earlier run is paused.
         WrongFlag, Refused: see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.REPLAY,))
+    runner.refuse_while_paused(context, (StepName.REPLAY,))
     return plan(context, up_to=up_to)
 
 
@@ -192,7 +192,7 @@ def run(context: Context, *, up_to: EntryKey | None = None) -> RunResult:
         Refused: another run holds the lock.
     """
     intended = forecast(context, up_to=up_to)
-    return rebase.carry_out(context, intended, step_functions(context, intended.plan), label=TASK)
+    return runner.carry_out(context, intended, step_functions(context, intended.plan), label=TASK)
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
@@ -203,7 +203,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     for number in dict.fromkeys(step.pr for step in intended.steps if step.pr is not None):
         entry_context = context.of(context.stack.entry(number))
         found |= {
-            key: rebase.unless_merged(entry_context, key[0], function)
+            key: runner.unless_merged(entry_context, key[0], function)
             for key, function in rebase.step_functions(entry_context, rebase.WHOLE, pr=number).items()
         }
         if merge_as_is.is_enabled(entry_context.stack):
@@ -233,4 +233,4 @@ def _merged_as_it_is(
             if (name, number) in handlers
         },
     }
-    return {(name, number): rebase.unless_merged(context, name, function) for name, function in own.items()}
+    return {(name, number): runner.unless_merged(context, name, function) for name, function in own.items()}

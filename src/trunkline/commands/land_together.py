@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import structs
 
-from trunkline.commands import rebase
+from trunkline.commands import rebase, runner
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -107,7 +107,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
             StepName.WAIT: partial(wait.run, there),
             StepName.MERGE: partial(merge.run, there),
         }
-        found |= {(name, key): rebase.unless_merged(there, name, function) for name, function in own.items()}
+        found |= {(name, key): runner.unless_merged(there, name, function) for name, function in own.items()}
     found[StepName.TOGETHER, None] = partial(step.run, context)
     found[StepName.CLEANUP, None] = partial(cleanup.run, context)
     return found

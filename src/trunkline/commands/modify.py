@@ -11,7 +11,7 @@ from dataclasses import replace
 import msgspec
 from msgspec import structs
 
-from trunkline.commands import publish_modified, rebase, rewriting
+from trunkline.commands import publish_modified, rewriting, runner
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.project import Project
 from trunkline.context.run import Context, open_run_context
@@ -81,7 +81,7 @@ def look(context: Context) -> Stacked:
         Paused: an earlier run is paused, or the user must answer a question.
         Refused: no entry is open, or a branch and its remote branch have diverged.
     """
-    rebase.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
+    runner.refuse_while_paused(context, (StepName.REWRITE, StepName.REPLAY))
     view = context.view()
     entries = open_entries(view, task=TASK)
     if not entries:

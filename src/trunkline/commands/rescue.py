@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trunkline.commands import rebase
+from trunkline.commands import runner
 from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
@@ -82,7 +82,7 @@ def forecast(context: Context) -> Plan:
         Paused: a paused run needs the branches as they are.
         Refused: see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.RESCUE,))
+    runner.refuse_while_paused(context, (StepName.RESCUE,))
     return plan(context)
 
 
@@ -93,7 +93,7 @@ def run(context: Context) -> RunResult:
         Refused: another run holds the lock; or see `plan`.
     """
     intended = forecast(context)
-    return rebase.carry_out(context, Forecast(intended), step_functions(context, intended), label=str(intended.pr))
+    return runner.carry_out(context, Forecast(intended), step_functions(context, intended), label=str(intended.pr))
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from trunkline.commands import rebase
+from trunkline.commands import runner
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -98,7 +98,7 @@ def forecast(context: Context) -> Forecast:
         Paused: an earlier run is paused.
         Refused: see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.REPLAY,))
+    runner.refuse_while_paused(context, (StepName.REPLAY,))
     return plan(context)
 
 
@@ -122,7 +122,7 @@ def carry_out(context: Context, intended: Forecast) -> RunResult:
             yield
 
     handlers = step_functions(context, intended.plan)
-    return rebase.carry_out(context, intended, handlers, label=intended.plan.task, around=around)
+    return runner.carry_out(context, intended, handlers, label=intended.plan.task, around=around)
 
 
 def _tips(view: View, intended: Plan) -> list[tuple[BranchName, Oid]]:
@@ -163,7 +163,7 @@ def on_entry(context: Context, function: Callable[[Context, StepContext], Outcom
     """Return the function of an entry's step in a plan for several; it does nothing if the entry was merged."""
     assert step.pr is not None  # noqa: S101 -- true for every plan of a stack
     there = context.of(context.stack.entry(step.pr))
-    return rebase.unless_merged(there, step.name, partial(function, there))
+    return runner.unless_merged(there, step.name, partial(function, there))
 
 
 def onto(context: Context, step_context: StepContext) -> Outcome:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 from msgspec.structs import replace
 
-from trunkline.commands import add, land, rebase, rescue, restack, rewriting, submit, sync, undo
+from trunkline.commands import add, land, rebase, rescue, restack, rewriting, runner, submit, sync, undo
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
@@ -64,7 +64,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
     open_run.refuse_damaged(run)
     try:
         if run.begun.declared:  # the run itself changes the entries of stack.toml
-            return rebase.recorded_context(run, reporter=reporter, cwd=cwd), run
+            return runner.recorded_context(run, reporter=reporter, cwd=cwd), run
         context = rebase.context_of(run, reporter=reporter, cwd=cwd)
         if run.begun.added is not None:
             context = add.with_entry(context, run.begun.added)
@@ -111,7 +111,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
                 why="there is nothing to leave out",
                 next_command=(task_command("continue"), task_command("abort")),
             )
-        rebase.settle_last(context, held)
+        runner.settle_last(context, held)
         log = journal.reopen(run)
         going = _Going(context, run, held, log)
         if run.task == undo.TASK:
@@ -123,7 +123,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         if include:
             going.include(include)
         first = going.take_up(pause, skip=skip) if pause is not None else RunResult({})
-        return first if first.error is not None else rebase.explained(run.path, going.rest(first), going.plan)
+        return first if first.error is not None else runner.explained(run.path, going.rest(first), going.plan)
 
 
 def plan(scope: Scope, run: Run) -> Plan:
@@ -135,7 +135,7 @@ def plan(scope: Scope, run: Run) -> Plan:
 
 def _plan_of(scope: Scope, run: Run) -> Plan:
     """Return a run's plan, from its journal."""
-    steps = tuple(rebase.step_of(each) for each in run.begun.steps)
+    steps = tuple(runner.step_of(each) for each in run.begun.steps)
     skipped = tuple(step.name for step in steps if step.name in scope.options.skip and len(steps) > 1)
     return Plan(run.task, scope.entry.key, steps, skipped, branches=run.begun.moves)
 
@@ -193,7 +193,7 @@ class _Going(msgspec.Struct, frozen=True):
             return resume_replay.run(there, step_context, stopped, skip=skip)
 
         one = structs.replace(self.plan, steps=(step,))
-        return rebase.explained(
+        return runner.explained(
             self.run.path, self._perform(one, {key: step_function}, frozenset(), ends=False), self.plan
         )
 
@@ -238,14 +238,14 @@ class _Going(msgspec.Struct, frozen=True):
     def _performers(self) -> dict[StepKey, StepFunction]:
         context, plan, begun = self.context, self.plan, self.run.begun
         if plan.task in rewriting.TASKS:
-            declared = rebase.entries_of(begun.declared)
+            declared = runner.entries_of(begun.declared)
             return rewriting.step_functions(context, plan, begun.rewrites, begun.staged, declared)
         if plan.task == add.TASK:
             return add.step_functions(context, plan, begun.added)
         if plan.task in _WHOLE:
             return _WHOLE[plan.task](context, plan)
         return {
-            key: rebase.unless_merged(context, key[0], function)
+            key: runner.unless_merged(context, key[0], function)
             for key, function in rebase.step_functions(context, plan.task).items()
         }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from trunkline.commands import publish_modified, rebase, restack
+from trunkline.commands import publish_modified, restack, runner
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
@@ -106,13 +106,13 @@ def run(context: Context, rewriting: Rewriting) -> RunResult:
             yield
 
     handlers = step_functions(context, intended, rewriting.rewrites, rewriting.staged, rewriting.declared)
-    return rebase.carry_out(
+    return runner.carry_out(
         context,
         rewriting.forecast,
         handlers,
         label=intended.task,
         around=around,
-        inputs=rebase.Inputs(rewriting.rewrites, rewriting.staged, rewriting.declared),
+        inputs=runner.Inputs(rewriting.rewrites, rewriting.staged, rewriting.declared),
     )
 
 

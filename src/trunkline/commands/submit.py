@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from trunkline.commands import rebase
+from trunkline.commands import runner
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -113,7 +113,7 @@ def forecast(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
         Paused: an earlier run is paused.
         Refused: see `plan`.
     """
-    rebase.refuse_while_paused(context, (StepName.PUSH,))
+    runner.refuse_while_paused(context, (StepName.PUSH,))
     return plan(context, up_to=up_to)
 
 
@@ -132,7 +132,7 @@ def run(context: Context, *, up_to: EntryKey | None = None) -> RunResult:
         Refused: another run holds the lock.
     """
     intended = forecast(context, up_to=up_to)
-    return rebase.carry_out(context, intended, step_functions(context, intended.plan), label=TASK)
+    return runner.carry_out(context, intended, step_functions(context, intended.plan), label=TASK)
 
 
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:

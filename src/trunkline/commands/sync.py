@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from trunkline.commands import init, init_update, rebase, restack
+from trunkline.commands import init, init_update, restack, runner
 from trunkline.context.run import Context
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.step import Plan, StepName
@@ -23,7 +23,7 @@ def forecast(context: Context) -> Forecast:
         Paused: an earlier run is paused, or the user must answer a question.
         Refused: a replay or a move would fail.
     """
-    rebase.refuse_while_paused(context, (StepName.REPLAY, StepName.CLEANUP))
+    runner.refuse_while_paused(context, (StepName.REPLAY, StepName.CLEANUP))
     view = context.view()
     deletion = cleanup.plan_locally(view)
     if view.open_entries():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.commands import rebase
+from trunkline.commands import runner
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
@@ -108,7 +108,7 @@ def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
             if run.state == "aborted"
             else (task_command("continue"), task_command("abort")),
         )
-    context = rebase.recorded_context(run, reporter=reporter, cwd=cwd)
+    context = runner.recorded_context(run, reporter=reporter, cwd=cwd)
     # A branch that the run only created stays: creating it is not a change to revert.
     moved = tuple(change for change in changed.changes_of(context.stack, run, context.world) if is_different(change))
     return Undo(context, run, moved)
@@ -122,7 +122,7 @@ def forecast(undo: Undo) -> Plan:
         Paused: a paused run needs these branches as they are.
     """
     _refuse(undo)
-    open_run.refuse_while_paused(undo.context.state, rebase.moves_of(undo.context, undo.plan))
+    open_run.refuse_while_paused(undo.context.state, runner.moves_of(undo.context, undo.plan))
     return undo.plan
 
 
@@ -136,9 +136,9 @@ def run(undo: Undo) -> RunResult:
     _refuse(undo)  # before prompting: an undo that is impossible needs no answer
     context.reporter.require_approval(*undo.plan.publishes)
     with lock.hold(context.state, run=journal.new_run_id(str(context.entry.key), context.state)) as held:
-        open_run.refuse_while_paused(context.state, rebase.moves_of(context, undo.plan))
+        open_run.refuse_while_paused(context.state, runner.moves_of(context, undo.plan))
         _refuse(undo)
-        rebase.settle_last(context, held)
+        runner.settle_last(context, held)
         log = journal.create(held)
         log.append(held, _started(undo))
         handlers = revert.step_functions(context, undo.changes)
@@ -187,6 +187,6 @@ def _refuse_missing(undo: Undo) -> None:
 
 
 def _started(undo: Undo) -> RunStarted:
-    begun = rebase.started(undo.context, undo.plan)
+    begun = runner.started(undo.context, undo.plan)
     taken: RunStarted = msgspec.structs.replace(begun, undoes=undo.run.id, changes=undo.changes)
     return taken
