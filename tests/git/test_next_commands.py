@@ -276,6 +276,31 @@ def test_questions_of_the_whole_stack(person: Typist) -> None:
     person.follow(person("invoke restack"), "planning/questions.py:all_unanswered", "invoke restack")
 
 
+@pytest.mark.parametrize("task", ["rebase", "restack", "land"])
+def test_a_parent_that_trunk_reverted(person: Typist, task: str) -> None:
+    """Its commit is edited above: replayed without it, which conflicts, or the parent is brought back first."""
+    desk, of_entry = person.desk, " --pr 2" if task == "rebase" else ""
+    desk.push_commit("two", "edits #1's file", {"one.txt": "edited\n"})
+    desk.merge(1)
+    desk.author.git("revert", "--no-edit", "HEAD")
+    desk.author.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    before = desk.clone.refs()
+    asked = person(f"invoke {task}{of_entry} --yes")
+    assert asked.code == 3, asked
+    assert f"reverted #1 in {desk.author.head()[:7]}" in asked.err
+    assert "one.txt" in asked.err
+    assert desk.clone.refs()["refs/heads/two"] == before["refs/heads/two"]
+    shell = next(each for each in asked.next if each.startswith("git switch"))
+    subprocess.run(shell, shell=True, cwd=desk.clone.path, check=True, capture_output=True)  # noqa: S602 -- as typed
+    assert desk.clone.git("ls-tree", "--name-only", "HEAD", "one.txt") == "one.txt"
+    site = "planning/reverted_parent.py:_question"
+    paused = person.follow(asked, site, f"invoke {task}", code=3)
+    assert "conflict" in paused.err
+    assert person("invoke abort").code == 0
+    desk.clone.git("push", "--quiet", str(desk.root / "bare"), "reapply-1:refs/heads/main")
+    assert person(f"invoke {task}{of_entry} --dry-run").code == 0
+
+
 def test_an_answer_without_its_entry(person: Typist) -> None:
     """`restack --fork-point COMMIT` says for which entries it may be."""
     point = person.desk.clone.refs()["refs/heads/one"]

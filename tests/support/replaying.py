@@ -24,7 +24,7 @@ from trunkline.context.project import Project
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.decisions import Decisions
-from trunkline.domain.errors import TrunklineError
+from trunkline.domain.errors import Paused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, oid, pr_number
 from trunkline.domain.options import Options
 from trunkline.domain.replay_plan import ReplayPreview
@@ -474,6 +474,13 @@ def _judge(oracle: Oracle, made: Made, view: View) -> Judged:
         answered = _judge(oracle, made, _answered(view, entries, plan.variant))
         fine = answered.result in {Result.RIGHT, Result.PAUSED}
         return replace(answered, result=Result.REFUSED if fine else answered.result)
+    except Paused as question:
+        if plan.variant != "trunk reverted it" or view.options.fork_point:
+            return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")
+        given = f"{entries[0].pr}={made.own[open_[0]][0].parents[0]}"
+        project = replace(view.project, options=Options(fork_point=given))
+        answered = _judge(oracle, made, replace(view, decisions=Decisions(), project=project))
+        return replace(answered, result=Result.REFUSED if answered.result is Result.PAUSED else answered.result)
     except TrunklineError as error:
         return Judged(plan, Result.NEEDLESS, f"{error}\n{error.why}")
     return _replayed(oracle, made, view, dict(zip(open_, entries, strict=True)))

@@ -357,6 +357,13 @@ def _(s: Stage) -> None:
         s.author.git("push", "--quiet", "origin", f"HEAD:refs/heads/{s.trunk}")
 
 
+@variant("trunk reverts the parent's squash, whose files the child leaves alone")
+def _(s: Stage) -> None:
+    s.land(1)
+    s.author.git("revert", "--no-edit", "HEAD")
+    s.author.git("push", "--quiet", "origin", f"HEAD:refs/heads/{s.trunk}")
+
+
 @variant("trunk drops the commit below the bottom", ASKED)
 def _(s: Stage) -> None:
     made = s.trunk_moves({"secret.txt": "1\n"}, "a secret")

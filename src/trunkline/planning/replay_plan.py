@@ -21,7 +21,7 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
-from trunkline.planning import fork_point, questions, update_merge
+from trunkline.planning import fork_point, questions, reverted_parent, update_merge
 from trunkline.planning.evidence import gather
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import reverted_below
@@ -131,6 +131,7 @@ def preview_replay(view: View, *, trial: bool = False, drop_emptied: bool = Fals
 
     Raises:
         Refused: see `decide`; or a signature would be lost that stack.toml requires.
+        Paused: trunk reverted a parent, and the result depends on that.
     """
     work, drop = decide(view), drop_emptied or view.options.drop_emptied
     if update_merge.holds_base(view.project, work):
@@ -145,6 +146,8 @@ def preview_replay(view: View, *, trial: bool = False, drop_emptied: bool = Fals
         done = replay.replay(
             view.git, work.own, work.base, by=by, sign=sign, resolve=resolver(view.project), drop_empty=drop
         )
+        if not trial:
+            reverted_parent.refuse_undecided(view, work, done)
         refuse_nothing_left(view.entry, work, done)
     return ReplayPreview(work, done, view.world.snapshot)
 
