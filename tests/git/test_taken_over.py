@@ -12,7 +12,7 @@ from trunkline.commands import status
 from trunkline.domain.errors import TransientError, TrunklineError
 from trunkline.domain.names import oid
 from trunkline.domain.snapshot import ForcePush
-from trunkline.domain.status import State
+from trunkline.domain.status import EntryStatus, Side, State
 from trunkline.operations import publish
 from trunkline.steps import push
 
@@ -67,6 +67,11 @@ def restacked(stack: Desk) -> None:
     """Restack, and see that it went well."""
     error = stack.restack().error
     assert error is None, (error.what, error.why)
+
+
+def looked_at(stack: Desk, pr: int) -> EntryStatus:
+    """Return an entry's row of `status`."""
+    return status.look(stack.stack_context(), offline=False).entries[pr - 1]
 
 
 def typed(stack: Desk, command: str) -> None:
@@ -179,6 +184,7 @@ def test_commits_that_others_removed_are_not_pushed_back(stack: Desk) -> None:
     stack.author.git("fetch", "--quiet", "origin")
     force_push(stack, 3, "origin/three~1")
     shortened = stack.hub.tip("three")
+    assert Side.SHORTENED.value in looked_at(stack, 3).standing.why
     restacked(stack)
     assert stack.hub.tip("three") == shortened == stack.tips()["three"]
     assert any("others removed 1 commit from origin/three" in line for line in stack.quiet.lines), stack.quiet.lines
@@ -193,6 +199,7 @@ def test_a_commit_on_top_of_one_that_others_removed_is_a_question(stack: Desk, *
     stack.author.git("fetch", "--quiet", "origin")
     force_push(stack, 3, "origin/three~1")
     shortened, local = stack.hub.tip("three"), stack.tips()["three"]
+    assert looked_at(stack, 3).standing.why == (Side.REMOVED.value,)
     error = failed(stack)
     assert "others removed 1 commit from origin/three" in error.what
     assert (stack.hub.tip("three"), stack.tips()["three"]) == (shortened, local)

@@ -51,6 +51,10 @@ def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
         pytest.param(replace(_FACTS, side=Side.AHEAD), State.PUSH, id="commits not pushed"),
         pytest.param(replace(_FACTS, side=Side.REWRITTEN), State.PUSH, id="rewritten, not pushed"),
         pytest.param(replace(_FACTS, side=Side.BEHIND), State.READY, id="behind: the remote's head is what counts"),
+        pytest.param(replace(_FACTS, side=Side.SHORTENED), State.READY, id="shortened by others, nothing unpushed"),
+        pytest.param(
+            replace(_FACTS, side=Side.REMOVED), State.DIVERGED, id="shortened by others, with unpushed work"
+        ),
         pytest.param(replace(_FACTS, side=Side.ONLY_THERE), State.READY, id="no local branch"),
         pytest.param(replace(_FACTS, side=Side.DIVERGED, off_base=_OFF), State.DIVERGED, id="diverged"),
         pytest.param(replace(_FACTS, side=Side.NOT_FETCHED, off_base=_OFF), State.FETCH, id="not fetched"),

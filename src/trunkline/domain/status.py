@@ -57,6 +57,8 @@ class Side(Enum):
     ONLY_THERE = "there is no local branch"
     BEHIND = "your branch is behind the remote's"
     AHEAD = "commits not pushed yet"
+    SHORTENED = "others removed commits from the remote's branch that yours still has"
+    REMOVED = "others removed commits from the remote's branch, and a push of yours would bring them back"
     REWRITTEN = "rewritten here, not pushed yet"
     DIVERGED = "the remote's branch holds commits that yours lacks, and yours some that it lacks"
     NOT_FETCHED = "somebody pushed what is not here"
@@ -67,8 +69,9 @@ _OF_SIDE = {
     Side.NOWHERE: State.NO_BRANCH,
     Side.NOT_FETCHED: State.FETCH,
     Side.DIVERGED: State.DIVERGED,
+    Side.REMOVED: State.DIVERGED,
 }
-_AS_UNPUBLISHED = dict.fromkeys((Side.AHEAD, Side.REWRITTEN, Side.BEHIND), Side.SAME)
+_AS_UNPUBLISHED = dict.fromkeys((Side.AHEAD, Side.REWRITTEN, Side.BEHIND, Side.SHORTENED), Side.SAME)
 """Sides that need no push of their own while an entry has no pull request: `submit` pushes its branch."""
 _UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
 
@@ -238,7 +241,7 @@ def _for_git(facts: EntryFacts) -> EntryState | None:
 
 
 def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
-    beside = (facts.side.value,) if facts.side is Side.BEHIND else ()
+    beside = (facts.side.value,) if facts.side in {Side.BEHIND, Side.SHORTENED} else ()
     if facts.pr is None:
         return EntryState(facts.key, State.UNKNOWN, beside)
     readiness = evaluate(facts.pr, gates_suffice=gates_suffice)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
-from trunkline.context.view import View
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
@@ -100,29 +100,40 @@ def compare(
     )  # fmt: skip
 
 
-def removed(view: View, *, ours: Oid, theirs: Oid) -> tuple[Commit, ...]:
-    """Return the local commits that the remote branch held once and was force-pushed without, oldest first.
+class Removed(msgspec.Struct, frozen=True):
+    """The local commits that the remote branch held once and was force-pushed without.
+
+    Attributes:
+        commits: oldest first.
+        is_settled: the local branch has nothing else, and the user did not move it back to them: the
+            remote's version is taken.
+    """
+
+    commits: tuple[Commit, ...]
+    is_settled: bool
+
+
+def removed(git: Git, entry: Entry, once: Sequence[Oid], *, ours: Oid, theirs: Oid) -> Removed:
+    """Find the commits that others removed from a remote branch, and that the local one still has.
 
     Args:
-        view: the entry.
+        git: the repository.
+        entry: the entry.
+        once: the tips that the remote branch had (`once_pushed`).
         ours: the local tip, which contains the remote tip.
         theirs: the remote tip.
     """
-    once = history.present(view.git, _once(view))
-    held = {commit.oid for commit in history.reachable(view.git, once, [theirs])}
-    return tuple(commit for commit in history.reachable(view.git, [ours], [theirs]) if commit.oid in held)
+    reached = history.reachable(git, history.present(git, once), [theirs])
+    held = {commit.oid for commit in reached}
+    ahead = history.reachable(git, [ours], [theirs])
+    found = tuple(commit for commit in ahead if commit.oid in held)
+    return Removed(found, bool(found) and len(found) == len(ahead) and not _put_back(git, entry, ours, once))
 
 
-def is_put_back(view: View, ours: Oid) -> bool:
-    """Return whether the user pushed another tip after the local one, and then moved the branch back."""
-    return _put_back(view.git, view.entry, ours, _once(view))
-
-
-def _once(view: View) -> tuple[Oid, ...]:
+def once_pushed(stack: Stack, entry: Entry, pr: PullRequest | None, earlier: EarlierTips) -> tuple[Oid, ...]:
     """Return the tips that the remote branch had, as GitHub and the tracking branch's reflog show."""
-    pr = view.world.snapshot.pr(view.entry.key)
-    tracking = refs.tracking_ref(view.stack.remote, view.entry.branch)
-    return (*(pr.historical_heads if pr else ()), *view.earlier.of_ref(tracking))
+    tracking = refs.tracking_ref(stack.remote, entry.branch)
+    return (*(pr.historical_heads if pr else ()), *earlier.of_ref(tracking))
 
 
 def _put_back(git: Git, entry: Entry, ours: Oid, pushed: Collection[Oid]) -> bool:

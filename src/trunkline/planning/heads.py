@@ -92,10 +92,12 @@ def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:
     """
     branch, remote = view.entry.branch, view.stack.remote
     ahead = history.reachable(view.git, [ours], [theirs])
-    removed = branch_versions.removed(view, ours=ours, theirs=theirs)
+    once = branch_versions.once_pushed(view.stack, view.entry, view.world.snapshot.pr(view.entry.key), view.earlier)
+    found = branch_versions.removed(view.git, view.entry, once, ours=ours, theirs=theirs)
+    removed = found.commits
     if not removed:
         return Tip(ours, f"{counted(len(ahead))} not pushed yet")
-    if len(removed) == len(ahead) and not branch_versions.is_put_back(view, ours):
+    if found.is_settled:
         return Tip(
             theirs,
             f"others removed {counted(len(removed))} from {remote}/{branch}, and you have nothing unpushed: its"

@@ -43,7 +43,7 @@ class Branch(msgspec.Struct, frozen=True):
     @property
     def head(self) -> Oid | None:
         """The head that a landing would use: the side that contains the other."""
-        return self.theirs if self.side in {Side.BEHIND, Side.ONLY_THERE} else self.ours
+        return self.theirs if self.side in {Side.BEHIND, Side.SHORTENED, Side.ONLY_THERE} else self.ours
 
 
 class ObservedStack(msgspec.Struct, frozen=True):
@@ -192,13 +192,22 @@ def branch_of(
     elif ours is None:
         side = Side.ONLY_THERE
     elif history.is_ancestor(git, theirs, ours):
-        side = Side.AHEAD
+        side = _ahead(project, entry, pr, ours=ours, theirs=theirs)
     elif history.is_ancestor(git, ours, theirs):
         shortened = journal_queries.is_shortened(Scope(project, entry, stacked=True), ours, theirs)
         side = Side.REWRITTEN if shortened else Side.BEHIND
     else:
         side = _apart(project, entry, pulls, here, ours=ours, theirs=theirs)
     return Branch(ours, theirs, side)
+
+
+def _ahead(project: Project, entry: Entry, pr: PullRequest | None, *, ours: Oid, theirs: Oid) -> Side:
+    """Return the relation of a local branch to the remote one that it contains (`entry_tip`)."""
+    once = branch_versions.once_pushed(project.stack, entry, pr, EarlierTips(project.git))
+    found = branch_versions.removed(project.git, entry, once, ours=ours, theirs=theirs)
+    if not found.commits:
+        return Side.AHEAD
+    return Side.SHORTENED if found.is_settled else Side.REMOVED
 
 
 def _apart(
