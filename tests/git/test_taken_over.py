@@ -190,6 +190,25 @@ def test_commits_that_others_removed_are_not_pushed_back(stack: Desk) -> None:
     assert any("others removed 1 commit from origin/three" in line for line in stack.quiet.lines), stack.quiet.lines
 
 
+@pytest.mark.parametrize("fetched", [False, True])
+def test_a_branch_that_others_squashed_after_a_push_that_was_never_fetched(stack: Desk, *, fetched: bool) -> None:
+    """The clone's tracking branch held every local commit once, though `git clone` wrote no reflog of it."""
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    author.git("switch", "--quiet", "--detach", "origin/three")
+    author.commit("more", {"more.txt": "1\n"})
+    author.git("push", "--quiet", "origin", "HEAD:refs/heads/three")
+    author.git("reset", "--quiet", "--soft", "HEAD~3")
+    squashed = author.commit("all in one")
+    force_push(stack, 3, "HEAD")
+    stack.clone.git("reflog", "delete", "--rewrite", "refs/remotes/origin/three@{0}", check=False)
+    if fetched:
+        stack.clone.git("fetch", "--quiet", "origin")
+    restacked(stack)
+    assert stack.tips()["three"] == squashed
+    assert any("you have nothing unpushed" in line for line in stack.quiet.lines), stack.quiet.lines
+
+
 @pytest.mark.parametrize("brought_back", [False, True])
 def test_a_commit_on_top_of_one_that_others_removed_is_a_question(stack: Desk, *, brought_back: bool) -> None:
     """A push would bring the removed commit back; each printed command leads on."""

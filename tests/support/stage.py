@@ -310,7 +310,7 @@ class Stage:
 @contextlib.contextmanager
 def stage(
     patch: pytest.MonkeyPatch, *, entries: int = 3, commits: int = 2, trunk: str = "main", prefix: str = "e",
-    fill: Callable[[Repo, int, int], None] | None = None,
+    fill: Callable[[Repo, int, int], None] | None = None, object_format: str = "sha1",
 ) -> Iterator[Stage]:  # fmt: skip
     """Yield a stack with open pull requests, cloned by the user.
 
@@ -321,7 +321,9 @@ def stage(
         trunk: the name of trunk.
         prefix: what every branch begins with.
         fill: makes an own commit of an entry (number, index from 1).
+        object_format: the hash of new repositories.
     """
+    patch.setenv("GIT_DEFAULT_HASH", object_format)
     root = Path(tempfile.mkdtemp(prefix="stage-", dir=MEMORY))
     try:
         author = Repo.create(root / "author")

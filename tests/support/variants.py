@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -649,3 +651,104 @@ def _(s: Stage) -> None:
     s.author.git("fetch", "--quiet", "origin")
     s.author.git("push", "--quiet", "origin", f"{s.own[1][1]}:refs/heads/{s.trunk}")
     s.own[1] = s.own[1][2:]
+
+
+SETTINGS = {
+    "color.ui": "always", "core.abbrev": "4", "core.autocrlf": "true", "core.logAllRefUpdates": "false",
+    "core.quotePath": "false", "diff.algorithm": "histogram", "diff.context": "0", "diff.external": "false",
+    "diff.mnemonicPrefix": "true", "diff.noprefix": "true", "diff.renames": "copies", "fetch.prune": "true",
+    "fetch.writeCommitGraph": "true", "format.pretty": "oneline", "i18n.commitEncoding": "ISO-8859-1",
+    "i18n.logOutputEncoding": "ISO-8859-1", "log.date": "relative", "log.showSignature": "true",
+    "merge.directoryRenames": "false", "merge.renames": "false", "notes.rewriteRef": "refs/notes/*",
+    "pull.rebase": "merges", "push.default": "matching", "rebase.autosquash": "true", "rebase.updateRefs": "true",
+    "rerere.enabled": "true", "user.useConfigOnly": "true",
+}  # fmt: skip
+"""Settings of the user's git that must not change a decision."""
+
+for key, value in SETTINGS.items():
+
+    @variant(f"git's {key} is {value}", commits=1)
+    def _(s: Stage, key: str = key, value: str = value) -> None:
+        s.clone.git("config", key, value)
+        s.amend(1, message="again")
+        s.land(1)
+        s.trunk_moves()
+
+
+@variant("a SHA-256 repository", object_format="sha256")
+def _(s: Stage) -> None:
+    s.amend(1, message="again")
+    s.trunk_moves()
+    s.land(1)
+
+
+@variant("commits signed by others, which git would verify")
+def _(s: Stage) -> None:
+    s.clone.git("config", "log.showSignature", "true")
+    repo, base = s.author, s.fork(3)
+    made: list[str] = []
+    for name in s.own[3]:
+        head, _, message = repo.git("cat-file", "commit", name).partition("\n\n")
+        tree, _, rest = head.split("\n", 2)
+        signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----"
+        raw = f"{tree}\nparent {made[-1] if made else base}\n{rest}\n{signature}\n\n{message}\n"
+        made.append(repo.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=raw))
+    s.push(repo, 3, made[-1])
+    s.own[3] = [oid(name) for name in made]
+    s.amend(1, message="again")
+    s.land(1)
+
+
+@variant("a replaced and a grafted commit, notes, and a commit-graph")
+def _(s: Stage) -> None:
+    clone = s.clone
+    clone.git("notes", "add", "-m", "a note", s.own[2][0])
+    clone.git("config", "notes.rewriteRef", "refs/notes/commits")
+    clone.git("commit-graph", "write", "--reachable")
+    other = clone.git("commit-tree", f"{s.own[1][1]}^{{tree}}", "-m", "replaced")
+    clone.git("replace", s.own[1][1], other)
+    (clone.path / ".git/info/grafts").write_text(f"{s.own[2][1]}\n")
+    s.amend(1, message="again")
+    s.land(1)
+
+
+@variant("a partial clone without blobs")
+def _(s: Stage) -> None:
+    s.hub.bare.git("config", "uploadpack.allowFilter", "true")
+    partial = s.root / "partial"
+    s.author.git(
+        "clone", "--quiet", "--no-checkout", "--filter=blob:none", "git@github.com:octo/tiny.git", str(partial)
+    )
+    shutil.rmtree(s.clone.path / ".git")
+    (partial / ".git").rename(s.clone.path / ".git")
+    s.clone.git("reset", "--quiet")
+    s.take_over()
+    s.amend(1, message="again")
+    s.trunk_moves({"shared.txt": "trunk's own\n"})
+    s.land(1)
+
+
+@variant("a shallow clone", REFUSED)
+def _(s: Stage) -> None:
+    shallow = s.root / "shallow"
+    s.author.git("clone", "--quiet", "--depth=1", "--no-single-branch", f"file://{s.hub.bare.path}", str(shallow))
+    shutil.rmtree(s.clone.path / ".git")
+    (shallow / ".git").rename(s.clone.path / ".git")
+    s.clone.git("remote", "set-url", "origin", "git@github.com:octo/tiny.git")
+    s.take_over()
+    s.land(1)
+
+
+@variant("run in a linked work tree")
+def _(s: Stage) -> None:
+    s.clone.git("worktree", "add", "--quiet", str(s.root / "linked"), s.names[3])
+    os.chdir(s.root / "linked")
+    s.amend(1, message="again")
+    s.land(1)
+
+
+@variant("the git directory is elsewhere")
+def _(s: Stage) -> None:
+    s.clone.git("init", "--quiet", f"--separate-git-dir={s.root / 'elsewhere.git'}")
+    s.amend(1, message="again")
+    s.land(1)

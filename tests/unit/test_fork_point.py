@@ -219,6 +219,33 @@ def shortened() -> Evidence:
     return evidence(chain, Parent("#1", (head(p3, chain, current=False),), (kept,), rewritten=True))
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_an_equal_diff_of_another_author_is_another_commit(*, moved: bool) -> None:
+    """A colleague inserted the same change into the parent, amended since. What moved there keeps its author."""
+    p1, c1, _ = chain = line("p1", "c1", "c2")
+    twin = structs.replace(
+        c1, oid=name("twin"), message=b"other words\n", author=c1.author if moved else b"M <m@x> 1 +0000"
+    )
+    now = structs.replace(p1, oid=name("p1 on twin"), parents=(twin.oid,))
+    heads = KnownHead(now.oid, True, frozenset()), head(p1, chain, current=False)
+    known = evidence(chain, Parent("#1", heads, (twin, now), rewritten=True), absorbed=1)
+    known = dataclasses.replace(known, similar=lambda one, other: {one[-1].oid: other[0].oid} if one else {})
+    assert subjects(decide(known).own) == (["c2"] if moved else ["c1", "c2"])
+
+
+def test_above_a_certain_parent_only_exact_copies_of_those_below_are_left_out() -> None:
+    """The entry sits on the current head of #2, which was never force-pushed; #1 below was, and got a like commit."""
+    p1, p2, c1, _ = chain = line("p1", "p2", "c1", "c2")
+    twin = structs.replace(c1, oid=name("twin"), patch_id=name("another"))
+    now = structs.replace(p1, oid=name("p1 on twin"), parents=(twin.oid,))
+    below = Parent("#1", (KnownHead(now.oid, True, frozenset()), head(p1, chain, current=False)), (twin, now),
+                   rewritten=True)  # fmt: skip
+    on = Parent("#2", (head(p2, chain),), (p1, p2))
+    assert subjects(decide(evidence(chain, on, below, absorbed=1)).own) == ["c1", "c2"]
+    exact = structs.replace(below, commits=(structs.replace(c1, oid=name("twin")), now))
+    assert subjects(decide(evidence(chain, on, exact, absorbed=1)).own) == ["c2"]
+
+
 def test_a_likeness_that_is_not_proven_is_asked_about() -> None:
     """The commits look like the parent's, yet leaving them out would change the result."""
     found = decide(likeness())

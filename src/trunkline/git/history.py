@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
@@ -154,6 +155,21 @@ def reflog(git: Git, branch: BranchName) -> tuple[Oid, ...]:
 def reflog_of(git: Git, ref: str) -> tuple[Oid, ...]:
     """Return the distinct values among the 50 newest of a ref's reflog, newest first."""
     return tuple(dict.fromkeys(moves_of(git, ref)))
+
+
+def values_of(git: Git, ref: str) -> tuple[Oid, ...]:
+    """Return the distinct values that a ref is known to have had, newest first.
+
+    They are its value, the 50 newest of its reflog, and the one before the oldest of them. `git clone`
+    writes no reflog of tracking branches, so their first value is only there.
+    """
+    moves = moves_of(git, ref)
+    done = git.query("rev-parse", "--end-of-options", ref, f"{ref}@{{{len(moves)}}}", ok=(0, 128))
+    found = [oid(line) for line in done.text.split() if _HEX.fullmatch(line)]
+    return tuple(dict.fromkeys((*found[:1], *moves, *found[1:])))
+
+
+_HEX = re.compile("[0-9a-f]{40,64}")
 
 
 def moves_of(git: Git, ref: str) -> tuple[Oid, ...]:

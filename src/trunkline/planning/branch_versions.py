@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
-from trunkline.context.earlier_tips import EarlierTips
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
@@ -74,9 +73,7 @@ def compare(
     excluded = _present(git, [*trunk, *heads], theirs)
     mine = history.with_patch_ids(git, history.reachable(git, [ours], [theirs, *excluded]))
     others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *excluded]))
-    tracking = refs.tracking_ref(stack.remote, entry.branch)
-    pr = pull(entry.key)
-    once = [*(pr.historical_heads if pr else ()), *history.reflog_of(git, tracking)]
+    once = once_pushed(git, stack, entry, pull(entry.key))
     pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *excluded])}
     pairs = match(mine, others)
     known = {commit.oid: commit for commit in others}
@@ -130,10 +127,10 @@ def removed(git: Git, entry: Entry, once: Sequence[Oid], *, ours: Oid, theirs: O
     return Removed(found, bool(found) and len(found) == len(ahead) and not _put_back(git, entry, ours, once))
 
 
-def once_pushed(stack: Stack, entry: Entry, pr: PullRequest | None, earlier: EarlierTips) -> tuple[Oid, ...]:
-    """Return the tips that the remote branch had, as GitHub and the tracking branch's reflog show."""
-    tracking = refs.tracking_ref(stack.remote, entry.branch)
-    return (*(pr.historical_heads if pr else ()), *earlier.of_ref(tracking))
+def once_pushed(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
+    """Return the tips that the remote branch had, as GitHub and the tracking branch show."""
+    tracking = history.values_of(git, refs.tracking_ref(stack.remote, entry.branch))
+    return (*(pr.historical_heads if pr else ()), *tracking)
 
 
 def _put_back(git: Git, entry: Entry, ours: Oid, pushed: Collection[Oid]) -> bool:

@@ -248,16 +248,19 @@ class _Decision:
     def _likeness(self) -> None:
         """Apply rules 3 and 4: copies of a parent's commits at the bottom of the own commits.
 
-        For a parent that was never force-pushed, the object ids are certain. Only exact copies of
-        the commits that it got after the entry left it are left out without a question.
+        For a parent that was never force-pushed, the object ids are certain, and so they are for every
+        parent below one whose current head the branch contains. Only exact copies of the commits
+        that such a parent got later are left out without a question.
         """
         own = [commit for commit in self.evidence.chain if commit.oid not in self.found]
         bottom = own[:-1]  # an entry keeps at least one commit
+        on_certain = False
         for parent in self.evidence.parents:
             if parent.trunk or not bottom:
                 continue
             contained = any(head.holds for head in parent.heads)
-            certain = contained and not parent.rewritten
+            certain = on_certain or (contained and not parent.rewritten)
+            on_certain = on_certain or (not parent.rewritten and self._sits_on(parent))
             if certain and all(commit.oid in self.by_oid for commit in parent.commits):
                 continue
             run = self._matched_run(parent, bottom, exact=certain)
@@ -267,6 +270,10 @@ class _Decision:
                 kind = CommitClass.COPY if index < absorbed else CommitClass.LIKENESS
                 self.found[commit.oid] = Classified(commit, kind, parent.name)
             bottom = bottom[len(run) :]
+
+    def _sits_on(self, parent: Parent) -> bool:
+        """Return whether the branch contains a parent's current head."""
+        return any(head.current and head.oid in head.holds for head in parent.heads)
 
     def _matched_run(self, parent: Parent, bottom: Sequence[Commit], *, exact: bool) -> tuple[Commit, ...]:
         """Return the lowest own commits that are versions of the parent's commits.
@@ -278,16 +285,23 @@ class _Decision:
         claimed = [*parent.landed, *(each.commit for each in self._classified() if each.parent)]
         similar = nothing_similar if exact else self.evidence.similar
         pairs = match([*claimed, *bottom], parent.commits, similar)
-        # Author and date alone are no evidence for a branch that was never force-pushed: one
-        # person, or one tool, can commit to two branches within a second.
-        limit = Likeness.SIMILAR_DIFF if parent.rewritten else Likeness.AUTHOR_DATE_SUBJECT
-        limit = Likeness.PATCH_AND_SUBJECT if exact else limit
+        limit = Likeness.PATCH_AND_SUBJECT if exact else self._weakest(parent)
         run = tuple(itertools.takewhile(lambda each: each.oid in pairs and pairs[each.oid][1] <= limit, bottom))
         # An earlier head of the entry may have sat on this parent: what was its own stays its own.
         own = match(run, self.evidence.earlier(parent)) if run else {}
         return tuple(
             itertools.takewhile(lambda each: each.oid not in own or own[each.oid][1] >= pairs[each.oid][1], run)
         )
+
+    def _weakest(self, parent: Parent) -> Likeness:
+        """Return the weakest criterion by which an own commit may be a version of a parent's."""
+        if not parent.rewritten:
+            # Author and date alone are no evidence: one person, or one tool, can commit to two
+            # branches within a second.
+            return Likeness.AUTHOR_DATE_SUBJECT
+        # A commit that a parent got from a branch that sits on it keeps its author and date. An equal
+        # diff of another author is another commit.
+        return Likeness.AUTHOR_DATE if any(head.holds for head in parent.heads) else Likeness.SIMILAR_DIFF
 
     def _classified(self) -> Iterable[Classified]:
         return (self.found[commit.oid] for commit in self.evidence.chain if commit.oid in self.found)

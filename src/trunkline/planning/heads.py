@@ -92,7 +92,7 @@ def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:
     """
     branch, remote = view.entry.branch, view.stack.remote
     ahead = history.reachable(view.git, [ours], [theirs])
-    once = branch_versions.once_pushed(view.stack, view.entry, view.world.snapshot.pr(view.entry.key), view.earlier)
+    once = branch_versions.once_pushed(view.git, view.stack, view.entry, view.world.snapshot.pr(view.entry.key))
     found = branch_versions.removed(view.git, view.entry, once, ours=ours, theirs=theirs)
     removed = found.commits
     if not removed:

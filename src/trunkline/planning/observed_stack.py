@@ -203,7 +203,7 @@ def branch_of(
 
 def _ahead(project: Project, entry: Entry, pr: PullRequest | None, *, ours: Oid, theirs: Oid) -> Side:
     """Return the relation of a local branch to the remote one that it contains (`entry_tip`)."""
-    once = branch_versions.once_pushed(project.stack, entry, pr, EarlierTips(project.git))
+    once = branch_versions.once_pushed(project.git, project.stack, entry, pr)
     found = branch_versions.removed(project.git, entry, once, ours=ours, theirs=theirs)
     if not found.commits:
         return Side.AHEAD

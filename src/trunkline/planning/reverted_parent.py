@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from trunkline.context.scope import resolve_fork_point
 from trunkline.context.view import View
 from trunkline.domain.command import same_command
@@ -57,7 +59,8 @@ def _line(commit: Commit, paths: frozenset[str], end: str) -> str:
 def _question(view: View, work: ReplayPlan, reverted: Reverted, lines: list[str]) -> Paused:
     entry, number = view.entry, reverted.number
     effect = f"replays {counted(len(work.own))} without the changes of #{number}"
-    brings = f"git switch --create reapply-{number} {view.world.trunk} && git revert --no-edit {reverted.by}"
+    switch = f"git switch --create reapply-{number} {shlex.quote(view.world.trunk)}"
+    brings = f"{switch} && git revert --no-edit {reverted.by}"
     return Paused(
         f"{entry.full_label}: {reverted.in_words(view.tracking)}, and a person must say what becomes of its commits;"
         " its branch stays as it is until then",
