@@ -172,6 +172,22 @@ def test_commits_that_cancel_each_other_out_are_asked_about(stack: Repo) -> None
         assert [question.kind for question in found.questions] == [CommitClass.VANISHED]
 
 
+def test_an_empty_commit_of_a_parent_that_was_squashed(stack: Repo) -> None:
+    """It lies between commits whose changes the squash contains. On top it could be the child's: asked."""
+    stack.git("switch", "--quiet", "child")
+    stack.git("reset", "--quiet", "--hard", "child~2")
+    stack.commit("empty")
+    last = stack.commit("parent three", {"p-three.txt": "3"})
+    stray = stack.commit("empty again")
+    stack.commit("child two", {"c-two.txt": "2"})
+    stack.git("switch", "--quiet", "main")
+    stack.git("merge", "--quiet", "--squash", last)
+    squashed = stack.commit("all in one", author="Mallory")
+    assert decide(evidence(stack, current=squashed, older=[last], merge=squashed)).questions == ()
+    (question,) = decide(evidence(stack, current=squashed, older=[stray], merge=squashed)).questions
+    assert "empty again" in subjects(question.commits)
+
+
 def test_child_pushed_to_the_parents_branch_by_mistake(stack: Repo) -> None:
     """An earlier head of the parent holds the child's work, which the parent took back: it is asked about."""
     parent, stray = stack.head("parent"), stack.head("child~1")

@@ -306,8 +306,11 @@ def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:
 
 
 def superseded(git: Git, commits: Sequence[Commit], onto: Oid) -> bool:
-    """Return whether commits change files, and nothing when merged into a base as one change."""
-    if not all(commit.patch_id for commit in commits) or git.tree(commits[0].parents[0]) == commits[-1].tree:
+    """Return whether commits change files, and nothing when merged into a base as one change.
+
+    An empty commit proves nothing on top; below another one it belongs to the same branch.
+    """
+    if not commits[-1].patch_id or git.tree(commits[0].parents[0]) == commits[-1].tree:
         return False
     return absorbed(git, commits, onto) == len(commits)
 
