@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("count", type=int, help="stacks of each history")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("repositories", nargs="*", type=Path, help="default: a generated history")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     os.environ.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
     for role in ("AUTHOR", "COMMITTER"):
         os.environ.update({f"GIT_{role}_NAME": "Tess", f"GIT_{role}_EMAIL": "tess@example.invalid"})
