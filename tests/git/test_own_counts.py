@@ -1,4 +1,4 @@
-"""Status counts an entry's own commits as a restack plans them, also where object ids alone do not tell."""
+"""Status and note count an entry's own commits as a restack plans them, also where ids alone do not tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from support.inprocess import Desk, desk
 from trunkline.commands import status
 from trunkline.planning.heads import entry_tip
-from trunkline.planning.replay_plan import own_commits
+from trunkline.planning.replay_plan import own_commit_count, own_commits
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 def assert_agreed(stack: Desk, *counts: int | None) -> None:
-    """Status shows these counts, and a restack would plan as many of what is open."""
+    """Status and note show these counts, and a restack would plan as many of what is open."""
     stack.clone.git("fetch", "--quiet", str(stack.root / "bare"), "+refs/heads/*:refs/remotes/origin/*")
     looked = status.look(stack.stack_context(), offline=False).entries
     assert tuple(each.own for each in looked) == counts
@@ -28,6 +28,7 @@ def assert_agreed(stack: Desk, *counts: int | None) -> None:
         if count is not None:
             there = stack.stack_context().of(each.entry).view()
             assert len(own_commits(there, entry_tip(there).oid).own) == count
+            assert own_commit_count(there, entry_tip(there).oid) == count
 
 
 def test_trunk_merged_into_an_entry(stack: Desk) -> None:

@@ -1,8 +1,8 @@
 """Stacks in which the owner of each commit is known: `pytest -n 0 tests/replay/variants.py [-k NAME]`.
 
-Each variant is something that people, colleagues or GitHub do to a stack. `status`, `plan`, `rebase`, `restack` and
-`land` must come to the same own commits, and `git rebase --onto` with the known fork point gives the expected trees.
-Every answer that a question prints is typed. Minutes long, so not collected by default.
+Each variant is something that people, colleagues or GitHub do to a stack. `status`, `plan`, `rebase`, `restack`,
+`land` and the note must come to the same own commits, and `git rebase --onto` with the known fork point gives the
+expected trees. Every answer that a question prints is typed. Minutes long, so not collected by default.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from trunkline.domain.names import Oid, pr_number
 from trunkline.domain.options import Options
 from trunkline.git import history
 from trunkline.git.git import Git
+from trunkline.planning import heads
+from trunkline.planning.replay_plan import own_commit_count
 
 
 def ids(commits: tuple[Commit, ...]) -> list[Oid]:
@@ -59,6 +61,15 @@ def compare(s: Stage, task: str, expected: Mapping[int, tuple[list[str], bool]])
             new = [commit.tree for commit in history.read_commits(git, [n for _, n in found.done.mapped])]
             wrong += [] if new == trees else [f"{task} #{number}: other trees than git's"]
     return wrong
+
+
+def counted_otherwise(s: Stage) -> list[str]:
+    """Return where the note counts other own commits than there are."""
+    view = open_stack(stack="", options=Options(skip=NO_CARGO), reporter=Quiet()).view()
+    heads.load(view)
+    open_ = [(view.of(entry), len(s.own[int(entry.key)])) for entry in view.open_entries()]
+    counts = [(of.entry.label, own_commit_count(of, heads.entry_tip(of).oid), count) for of, count in open_]
+    return [f"note {label}: {found} own, expected {count}" for label, found, count in counts if found != count]
 
 
 def subjects(s: Stage, number: int) -> list[str]:
@@ -111,6 +122,7 @@ def differences(s: Stage, lowest: int, expected: Mapping[int, tuple[list[str], b
         for number in expected
         if counts[number] != len(s.own[number])
     ]
+    wrong += counted_otherwise(s)
     try:
         one = open_context(str(lowest), stack="", options=Options(skip=NO_CARGO), reporter=Quiet())
         wrong += [] if ids(plan.predict_landing(one).replay.own) == s.own[lowest] else ["plan: other own commits"]

@@ -16,18 +16,19 @@ from trunkline.context.project import Project
 from trunkline.context.scope import Scope, resolve_fork_point
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
-from trunkline.planning import fork_point, questions, reverted_parent, update_merge
+from trunkline.planning import fork_point, journal_queries, questions, reverted_parent, update_merge
 from trunkline.planning.evidence import gather
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import reverted_below
 from trunkline.planning.ownership import CommitClass, InvalidForkPointError, Ownership
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.questions import OwnCommitsUnknown
+from trunkline.planning.verification import own_base_of
 from trunkline.rust import lock_file
 
 
@@ -80,6 +81,24 @@ def own_commits(view: View, tip: Oid) -> Ownership:
         return fork_point.decide(evidence, given=given)
     except InvalidForkPointError as error:
         raise questions.invalid(view.entry, given or tip, error) from error
+
+
+def own_commit_count(view: View, tip: Oid) -> int:
+    """Return the number of an entry's own commits below a tip.
+
+    What our replay left on the base are exactly these, without a second decision. If the decision is
+    not certain, the commits between the tip and its base are counted.
+    """
+    excluded = list(dict.fromkeys([base_of(view).oid, own_base_of(view, tip)]))
+    between = history.reachable(view.git, [tip], excluded)
+    linear = all(len(commit.parents) == 1 for commit in between)
+    if linear and journal_queries.base_of(view, tip) == excluded[0]:
+        return len(between)
+    try:
+        found = own_commits(view, tip)
+    except TrunklineError:  # the task that needs the answer reports the error
+        return len(between)
+    return len(between if found.questions else found.own)
 
 
 def _left_out(found: Ownership) -> tuple[str, ...]:

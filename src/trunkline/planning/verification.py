@@ -31,7 +31,7 @@ from trunkline.planning import journal_queries, pushed_commits
 from trunkline.planning.baseline import with_base
 from trunkline.planning.journal_queries import unavailable
 from trunkline.planning.known_heads import heads_of, refs_of
-from trunkline.planning.parents import base_of, open_below
+from trunkline.planning.parents import open_below
 
 Evidence = tuple[tuple[str, GateOutcome | None], ...]
 """The name of each gate or check with its outcome; None if it never ran on this tree."""
@@ -239,12 +239,6 @@ def merged_numbers(view: View) -> tuple[PrNumber, ...]:
     if open_below(view) is not None:
         return ()
     return tuple(entry.pr for entry in reversed(view.stack.below(view.entry)))
-
-
-def own_commit_count(view: View, tip: Oid) -> int:
-    """Return the number of commits between a tip and its base."""
-    excluded = [base_of(view).oid, own_base_of(view, tip)]
-    return len(history.reachable(view.git, [tip], list(dict.fromkeys(excluded))))
 
 
 def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:

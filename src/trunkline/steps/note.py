@@ -29,13 +29,13 @@ from trunkline.planning import together
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.merged import reverted_below
 from trunkline.planning.parents import base_of, open_below
+from trunkline.planning.replay_plan import own_commit_count
 from trunkline.planning.verification import (
     accepted_names,
     checks_for,
     gates_beside_base,
     merged_numbers,
     own_base_of,
-    own_commit_count,
     rebased_since,
     refuse_other_head,
     skipped_by_name,
