@@ -8,6 +8,7 @@ expected trees. Every answer that a question prints is typed. Minutes long, so n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -65,8 +66,8 @@ def compare(s: Stage, task: str, expected: Mapping[int, tuple[list[str], bool]])
 
 def counted_otherwise(s: Stage) -> list[str]:
     """Return where the note counts other own commits than there are."""
-    view = open_stack(stack="", options=Options(skip=NO_CARGO), reporter=Quiet()).view()
-    heads.load(view)
+    of_stack = open_stack(stack="", options=Options(skip=NO_CARGO), reporter=Quiet())
+    view = replace(of_stack.view(), decisions=restack.plan(of_stack).decisions)
     open_ = [(view.of(entry), len(s.own[int(entry.key)])) for entry in view.open_entries()]
     counts = [(of.entry.label, own_commit_count(of, heads.entry_tip(of).oid), count) for of, count in open_]
     return [f"note {label}: {found} own, expected {count}" for label, found, count in counts if found != count]

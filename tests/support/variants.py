@@ -396,6 +396,19 @@ def _(s: Stage) -> None:
     s.write_stack(2, 1)
 
 
+@variant("two branches cut from trunk in one second, one declared on the other, the lower merged", fill=same_second)
+def _(s: Stage) -> None:
+    s.replay(2, s.trunk_tip())
+    s.replay(3, s.own[2][-1])
+    s.take_over()
+    s.land(1)
+
+
+@variant("the bottom force-pushed with the tip of the stack", REFUSED)
+def _(s: Stage) -> None:
+    s.push(s.author_with(3), 1, s.own[3][-1])
+
+
 @variant("the two lowest entries of three swapped in stack.toml")
 def _(s: Stage) -> None:
     s.write_stack(2, 1, 3)
