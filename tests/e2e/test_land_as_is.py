@@ -118,8 +118,11 @@ def test_never_refuses_to_rewrite(stack: YardLanding) -> None:
     before = stack.world()
     ran = stack.invoke("land", *QUICK, **NO_WAIT)
     assert (ran.code, "#519 cannot be merged as it is" in ran.err) == (5, True), ran.out + ran.err
-    assert "the same lines" in ran.err
+    assert "would conflict with" in ran.err
     assert stack.world() == before
+    command = ran.err.rstrip().rpartition("next: ")[2]
+    ran = stack.invoke(*command.split()[1:], **NO_WAIT)
+    assert (ran.code, stack.pr(518)["state"]) == (0, "MERGED"), ran.err
 
 
 @pytest.mark.parametrize(

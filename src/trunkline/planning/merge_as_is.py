@@ -13,7 +13,7 @@ import msgspec
 from trunkline.context.observer import Observer
 from trunkline.context.project import Project
 from trunkline.context.view import View
-from trunkline.domain.command import task_command
+from trunkline.domain.command import Command, same_command, task_command
 from trunkline.domain.errors import Refused
 from trunkline.domain.merge_choice import (
     ALWAYS,
@@ -155,21 +155,29 @@ def refuse_rewriting(stack: Stack, *choices: tuple[int, MergeChoice]) -> None:
 
     Args:
         stack: the stack.
-        choices: pairs of a pull request number and its merge choice.
+        choices: pairs of a pull request number and its merge choice, bottom first.
 
     Raises:
-        Refused: an entry must be rewritten.
+        Refused: an entry must be rewritten; the error names the command that lands those below it, if there
+            are any, since a rebase of it would wait for them.
     """
     rewritten = [(number, choice) for number, choice in choices if choice.reason]
     if stack.land.rewrite != NEVER or not rewritten:
         return
     listed = ", ".join(f"#{number}" for number, _ in rewritten)
+    first = rewritten[0][0]
+    below = [number for number, _ in choices][: [number for number, _ in choices].index(first)]
     raise Refused(
         f"{listed} cannot be merged as {'it is' if len(rewritten) == 1 else 'they are'}",
         why="\n".join(f"#{number} would be {described(choice)}" for number, choice in rewritten)
         + '\nstack.toml has [land] rewrite = "never"; nothing was rewritten',
-        next_command=task_command("rebase", "--pr", rewritten[0][0]),
+        next_command=_landing_up_to(below[-1]) if below else task_command("rebase", "--pr", first),
     )
+
+
+def _landing_up_to(number: int) -> Command:
+    """Return the current landing with another last entry."""
+    return same_command({"up-to": str(number), "pr": ""}, pr=number, otherwise="land")
 
 
 def message(tracking: str, choice: MergeChoice) -> str:
