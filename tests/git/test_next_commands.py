@@ -530,6 +530,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/abort.py:abort": LOOKS,
     "planning/pushed_commits.py:paused": "tests/e2e/test_pushed_meanwhile.py::test_on_the_entry_whose_gates_run",
     "planning/pushed_commits.py:named": "tests/e2e/test_pushed_meanwhile.py::test_on_an_entry_that_comes_later",
+    "planning/merge_as_is.py:_landing_up_to": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
     "planning/merge_as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
     "planning/parents.py:open_below": "tests/e2e/test_rescue.py::test_it_comes_back",
     "planning/run_changes.py:drift": LOOKS,
