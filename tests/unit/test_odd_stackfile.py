@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.repo import Repo
-from trunkline.config import location, reading, toml_lines, validation
+from trunkline.config import explaining, location, reading, toml_lines, validation
 from trunkline.domain import title
 from trunkline.domain.check import PatternCheck
 from trunkline.domain.errors import UsageError
@@ -188,7 +188,7 @@ def asked_of_tomli(text: str, where: Sequence[str | int]) -> int:
                 data = tomli.loads("".join(lines[:count]))
             except tomli.TOMLDecodeError:
                 continue
-            if validation._value(data, where[:depth]) is not None:
+            if explaining.value_at(data, where[:depth]) is not None:
                 return count
     return 1
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import msgspec
 
 from trunkline.config import reading
-from trunkline.config.reading import StackText, dotted, problem, shortened
+from trunkline.config.explaining import Where, explained, shown, value_at
+from trunkline.config.reading import StackText, dotted, problem
 from trunkline.config.schema import (
     ONE_OR_SEVERAL,
     SCHEMA_VERSION,
@@ -47,7 +48,6 @@ from trunkline.domain.stack import (
     SubmitSettings,
 )
 
-_Where = tuple[str | int, ...]
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
 
@@ -82,12 +82,12 @@ def stacks_of(found: StackText, *, entries: bool = True) -> tuple[Stack, ...]:
     return _domain(file, overrides)
 
 
-def _converted(found: StackText, data: Any, where: _Where, kind: type[_Table]) -> _Table:
+def _converted(found: StackText, data: Any, where: Where, kind: type[_Table]) -> _Table:
     """Return the struct of the table at a path of what was read."""
     try:
-        return msgspec.convert(_value(data, where), kind)
+        return msgspec.convert(value_at(data, where), kind)
     except msgspec.ValidationError as error:
-        where, text = _explained(data, where, str(error))
+        where, text = explained(data, where, str(error))
         raise _problem(found, where, text) from None
 
 
@@ -104,7 +104,7 @@ def _gate(found: StackText, name: str) -> GateTable:
     return gate
 
 
-def _problem(found: StackText, where: _Where, text: str) -> UsageError:
+def _problem(found: StackText, where: Where, text: str) -> UsageError:
     return problem(found.path, line_of(found.text, where), f"{dotted(where) or 'the file'}: {text}")
 
 
@@ -167,7 +167,7 @@ def _is_json(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _values_with_rules(file: StackFile) -> Iterator[tuple[_Where, Any, Callable[[Any], str]]]:
+def _values_with_rules(file: StackFile) -> Iterator[tuple[Where, Any, Callable[[Any], str]]]:
     """Yield each value with a rule that no type expresses: path, value, and the function that returns the problem."""
     yield ("trunk",), file.trunk, _branch
     yield ("remote",), file.remote, _remote
@@ -189,12 +189,12 @@ def _values_with_rules(file: StackFile) -> Iterator[tuple[_Where, Any, Callable[
 def _refuse_values(found: StackText, file: StackFile) -> None:
     for where, value, problem_of in _values_with_rules(file):
         if wrong := problem_of(value):
-            raise _problem(found, where, wrong + _shown(value))
+            raise _problem(found, where, wrong + shown(value))
 
 
 def _refuse_twice(found: StackText, file: StackFile) -> None:
     for key in ("pr", "branch"):
-        seen: dict[object, _Where] = {}
+        seen: dict[object, Where] = {}
         for where, entry in file.entries():
             value = getattr(entry, key)
             if value is msgspec.UNSET:
@@ -228,7 +228,7 @@ def _refuse_unknown_gates(found: StackText, file: StackFile, gate_names: Mapping
     """Refuse a gate in `[attest]` that does not exist: requiring or waiving it would have no effect."""
     # The preset `nextest` changes how the gate `test` runs; it is no gate.
     known = {*DEFAULT_GATES, *file.gates.presets, *gate_names} - {"nextest"}
-    named: list[tuple[_Where, str]] = [
+    named: list[tuple[Where, str]] = [
         (("attest", "gates", index), name) for index, name in enumerate(file.attest.gates)
     ]
     named += [(("attest", "waive", name), name) for name in file.attest.waive]
@@ -292,101 +292,6 @@ _CHECKS: Mapping[type[CheckTable], Callable[..., Check]] = {
     TestTable: TestCheck,
     ManualTable: ManualCheck,
 }
-
-_AT = re.compile(r" - at `\$((?:\.\w+|\[\d+\]|\[\.\.\.\])*)`\Z")
-_PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
-_MISSING = re.compile(r"Object missing required field `(\w+)`\Z")
-_TYPE = re.compile(r"Expected `([^`]*)`(.*?)(?:, got `\w+`)?\Z", re.DOTALL)
-_NAMES = {
-    "int": "an integer", "float": "a number", "str": "a string", "bool": "true or false", "array": "an array",
-    "object": "a table",
-}  # fmt: skip
-"""Name of a type in msgspec's messages -> name for people who write TOML."""
-
-
-def _explained(data: Any, above: _Where, message: str) -> tuple[_Where, str]:
-    """Return the path and the text of a problem that msgspec found.
-
-    Args:
-        data: what was read.
-        above: the path of the table that was converted.
-        message: msgspec's message; it ends with a path below the table.
-    """
-    at = _AT.search(message)
-    if at is not None:
-        message = message[: at.start()]
-    where = _path(data, above, at[1] if at is not None else "")
-    node = _node(where, data)
-    known = node.get("properties", {})
-    if missing := _MISSING.match(message):
-        return (*where, missing[1]), f"missing; {_expected(known.get(missing[1], {}))}"
-    value = _value(data, where)
-    if message.startswith("Object contains unknown field"):
-        key = next((name for name in value if name not in known), "") if isinstance(value, dict) else ""
-        close = difflib.get_close_matches(shortened(key), known, n=1)
-        return (*where, key), "unknown key" + (f"; did you mean {close[0]!r}?" if close else "")
-    if message.startswith("Invalid"):
-        message = f"expected one of {', '.join(map(json.dumps, node.get('enum', ())))}"
-    elif "matching regex" in message:
-        message = _expected(node)
-    elif typed := _TYPE.match(message):
-        message = f"expected {' or '.join(_NAMES.get(name, name) for name in typed[1].split(' | '))}{typed[2]}"
-    return where, message + _shown(value)
-
-
-def _expected(node: Mapping[str, Any]) -> str:
-    """Return the expectation of the JSON Schema for a key, in the words of its description."""
-    about = node.get("description", "a value")
-    return f"expected {about[:1].lower()}{about[1:].rstrip('.')}"
-
-
-def _path(data: Any, above: _Where, text: str) -> _Where:
-    """Return the path that msgspec names; for `[...]`, the key of the first value that is not a string."""
-    where = above
-    for key, index in _PART.findall(text):
-        table = _value(data, where)
-        if index == "..." and isinstance(table, dict):
-            where = (*where, next((name for name, value in table.items() if not isinstance(value, str)), "..."))
-        else:
-            where = (*where, key or int(index))
-    return where
-
-
-def _shown(value: Any) -> str:
-    return "" if value is None or isinstance(value, dict) else f"; found {shortened(json.dumps(value, default=str))}"
-
-
-def _node(where: Sequence[str | int], data: Any) -> Mapping[str, Any]:
-    """Return the JSON Schema's node for a path; {}: it has none."""
-    root = json_schema()
-    node: Mapping[str, Any] = root
-    for depth in range(len(where) + 1):
-        value = _value(data, where[:depth])
-        if "discriminator" in node:
-            kinds: dict[str, str] = node["discriminator"]["mapping"]
-            kind = value.get("kind") if isinstance(value, dict) else None
-            if isinstance(kind, str) and kind in kinds:
-                node = {"$ref": kinds[kind]}
-            else:
-                node = {"properties": {"kind": {"enum": list(kinds), "description": f"one of {', '.join(kinds)}"}}}
-        elif isinstance(value, dict):  # a value of several types is a text, or a table
-            node = next((each for each in node.get("anyOf", ()) if "$ref" in each), node)
-        if "$ref" in node:
-            node = root["$defs"][node["$ref"].rpartition("/")[2]]
-        if depth < len(where):
-            part = where[depth]
-            inner = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
-            node = inner or node.get("additionalProperties") or {}
-    return node
-
-
-def _value(data: Any, where: Sequence[str | int]) -> Any:
-    for part in where:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data
 
 
 if __name__ == "__main__":  # python -m trunkline.config.validation > src/trunkline/stack.schema.json
