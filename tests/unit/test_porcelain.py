@@ -51,6 +51,7 @@ QUERIES: dict[str, Callable[[Git], Any]] = {
     "committer": replay.committer,
     "resolve": lambda git: git.resolve("x"),
     "tree": lambda git: git.tree(OID),
+    "places": lambda git: git.load_places(),
     "settings": config_audit.settings,
     "notes": notes.read,
     "tracked": other_tools.tracked_stacks,
@@ -107,3 +108,22 @@ def test_a_receipt_that_is_a_fifo(tmp_path: Path) -> None:
     path = tmp_path / "receipt.json"
     os.mkfifo(path)
     assert receipt_store.read_receipt(path) == "it is a FIFO"
+
+
+@pytest.mark.parametrize(("top", "later"), [(b"/top", 0), (b"/to\np", 1)])
+def test_places_take_one_process(top: bytes, later: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directories are cached, also for the top of the work tree; after a line break in one, none is."""
+    runs = []
+
+    def run(argv: Any, **_: Any) -> process.Completed:
+        runs.append(argv)
+        return process.Completed(tuple(argv), 0, b"sha1\n/common\n/common/worktrees/x\n" + top + b"\n", b"", 0.0)
+
+    monkeypatch.setattr(process, "run", run)
+    git = Git(tmp_path)
+    git.load_places()
+    git.common_dir()
+    assert len(runs) == 1 + later
+    if not later:
+        assert (git.at(Path("/top")).common_dir(), git.object_format()) == (Path("/common"), "sha1")
+        assert len(runs) == 1
