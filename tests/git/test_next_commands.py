@@ -430,6 +430,15 @@ def test_ready_of_an_entry_on_an_open_one(person: Typist) -> None:
     assert (pull.draft, pull.base) == (False, "one")
 
 
+def test_ready_of_an_entry_whose_branch_was_deleted(person: Typist) -> None:
+    """It is refused at once: GitHub keeps the old head, so waiting for another one would not end."""
+    person.desk.hub.bare.git("update-ref", "-d", "refs/heads/two")
+    refused = person("invoke ready --pr 2 --yes")
+    assert refused.code == 5
+    assert "branch two no longer exists on origin" in refused.error
+    assert refused.next[0].startswith("git push origin ")
+
+
 def test_trunk_without_a_stack_file(person: Typist) -> None:
     """`verify` leads to `init --track`, which takes the file off git's list, and then to trunk's signers."""
     person.desk.trunk_commits("no stack.toml", {"stack.toml": None})

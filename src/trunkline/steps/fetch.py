@@ -67,7 +67,7 @@ def _wanted(view: View) -> dict[str, str]:
         if entry in entries and branch in world.remote_refs:
             wanted[branch] = refs.tracking_ref(remote, entry.branch)
         elif entry in entries and _is_open(view, entry):
-            raise _deleted(view.of(entry))
+            raise deleted(view.of(entry))
         elif entry.number is not None and head in world.remote_refs:
             wanted[head] = refs.evidence_ref(entry.number)
     return wanted
@@ -81,7 +81,8 @@ def _is_open(view: View, entry: Entry) -> bool:
     return not view.stacked or (pr is not None and pr.state is PrState.OPEN)
 
 
-def _deleted(view: View) -> Refused:
+def deleted(view: View) -> Refused:
+    """Return the refusal for an open pull request whose branch was deleted on the remote."""
     remote, head = view.stack.remote, view.pull_request().head_oid
     return Refused(
         f"{view.entry.label}: branch {view.entry.branch} no longer exists on {remote}",

@@ -16,6 +16,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations.publish import set_base
 from trunkline.planning.verification import refuse_other_head
+from trunkline.steps.fetch import deleted
 from trunkline.system.polling import poll
 
 LAG_SECONDS = 60.0
@@ -113,6 +114,8 @@ def _caught_up(context: Context) -> PullRequest:
     def is_behind(pr: PullRequest) -> bool:
         return pr.head_oid != context.view().local.remote
 
+    if context.view().local.remote is None:
+        raise deleted(context.view())  # GitHub keeps the head, which no push will change
     pr = poll(look, pending=is_behind, limit=LAG_SECONDS, first=0.5, longest=8)
     if is_behind(pr):
         raise ExternalError(

@@ -21,6 +21,7 @@ from trunkline.domain.errors import Paused
 from trunkline.domain.names import Oid, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.replayed import Replayed
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import Pause, StepContext
@@ -196,7 +197,7 @@ def conclude(
     local_refs.back_up(context.git, step_context.lock, context.entry.branch, work.tip)
     local_branch.move(context, step_context, new=head.oid, old=work.local, why=f"rebased onto {work.base_name}")
     kept_work = conflict.retire_worktree(context.git, step_context, onto=done.tip, taken=_taken(done, by_hand))
-    empty = _kept_empty(context, work, done, kept)
+    empty = _kept_empty(context.view(), work, done, kept)
     notes = (*work.notes, *_regenerated(done), *empty, *_left_out_lines(work, done, by_hand), *head.remarks)
     resolved, skipped = by_hand.resolved, by_hand.skipped
     return Outcome(
@@ -273,14 +274,15 @@ def _regenerated(done: Replay) -> list[str]:
     return [f"{path} of {short(name)} {verified}" for name, path in done.regenerated]
 
 
-def _kept_empty(scope: Scope, work: ReplayPlan, done: Replay, kept: Sequence[Commit]) -> list[str]:
+def _kept_empty(view: View, work: ReplayPlan, done: Replay, kept: Sequence[Commit]) -> list[str]:
     """Return a line for each commit that is empty now and was kept; one for all if nothing else is left."""
     if done.emptied and len(done.emptied) == len(kept):
-        all_of_it = f"nothing is left of {scope.entry.label}: {work.base_name} has all of it"
-        closing = f"; to close it: gh pr close {scope.entry.number}" if scope.entry.number is not None else ""
+        all_of_it = f"nothing is left of {view.entry.label}: {work.base_name} has all of it"
+        pr = view.world.snapshot.pr(view.entry.key)
+        closing = f"; to close it: gh pr close {pr.number}" if pr is not None and pr.state is PrState.OPEN else ""
         return [f"{all_of_it}{closing}"]
-    task = "restack" if scope.stacked else "rebase"  # `rebase` refuses an entry whose parents are open
-    without = same_command({"drop-emptied": True}, pr=scope.entry.key, otherwise=task)
+    task = "restack" if view.stacked else "rebase"  # `rebase` refuses an entry whose parents are open
+    without = same_command({"drop-emptied": True}, pr=view.entry.key, otherwise=task)
     return [f"{short(name)} is now empty and is kept; to leave it out: {without}" for name in done.emptied]
 
 
