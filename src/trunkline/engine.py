@@ -113,7 +113,7 @@ def run_plan(
                     outcomes[step.key] = Outcome(step.name.value, shown.what, StepStatus.FAILED, data=shown.data)
                 return RunResult(outcomes, shown)
         if step.pr is not None:
-            outcome = replace(outcome, message=f"{labelled(step.pr)} {outcome.message}")
+            outcome = replace(outcome, message=_naming(labelled(step.pr), outcome.message))
         outcomes[step.key] = outcome
         journal.append(lock, _done(step.name, pr, outcome))
         reporter.outcome(outcome)
@@ -147,3 +147,8 @@ def _timed(step_function: StepFunction, step_context: StepContext) -> Outcome:
     started = time.monotonic()
     outcome = step_function(step_context)
     return replace(outcome, seconds=time.monotonic() - started)
+
+
+def _naming(label: str, message: str) -> str:
+    """Return a message that begins with the entry's label; one about its branch may do so already."""
+    return message if message.startswith((f"{label} ", f"{label},")) else f"{label} {message}"

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -231,7 +232,7 @@ WAYS: dict[str, dict[str, Way]] = {
     "trunkline": {
         "add": typed("trunkline add b6 --message new"),
         "up": typed("trunkline up"),
-        "modify": typed("trunkline modify --move 4 --onto 1"),
+        "modify": typed("trunkline modify --move 4 --onto 1 --no-push"),
         "absorb": typed("trunkline absorb"),
         "submit": typed("trunkline submit --yes"),
     },
@@ -255,7 +256,8 @@ def possible(tool: str, task: str) -> bool:
     needs = {"git-machete": "git-machete", "gt": "gt"}.get(tool, "git")
     if (tool, task) == ("by hand", "absorb"):
         needs = "git-absorb"
-    where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    installed = subprocess.check_output(["git", "--exec-path"], text=True).strip()  # Debian has git-absorb there
+    where = f"{Path(sys.executable).parent}:{os.environ['PATH']}:{installed}"
     return task in WAYS[tool] and shutil.which(needs, path=where) is not None
 
 

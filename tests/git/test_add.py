@@ -72,15 +72,38 @@ def test_in_the_middle(stack: Desk) -> None:
     assert 'branch = "half"\ntitle = "Add half"' in (stack.root / "stack.toml").read_text()
 
 
-def test_undo_stages_the_changes_again(stack: Desk) -> None:
-    """The entry is gone, the entry above is back, and the file is staged on the branch of before."""
-    before = stack.tips()
-    _add(stack)
-    assert stack.undo() is not None
-    assert (_order(stack), stack.tips()) == (["one", "two", "three"], before)
-    assert stack.clone.git("branch", "--show-current") == "two"
-    assert _status(stack) == "A  new.txt"
-    assert stack.clone.git("log", "--format=%s", "-1", "half") == "Add half"
+@pytest.mark.parametrize("place", [{}, {"below": True}])
+def test_undo_and_redo(stack: Desk, place: dict[str, Any]) -> None:
+    """Undo removes entry and branch, and stages the file where it was; a second undo adds the entry again."""
+    before, text = stack.tips(), (stack.root / "stack.toml").read_text()
+    _add(stack, **place)
+    order, after, half = _order(stack), stack.tips(), stack.clone.head("half")
+    for _ in range(2):
+        undone = stack.undo()
+        assert undone is not None
+        assert undone.error is None
+        assert ((stack.root / "stack.toml").read_text(), stack.tips()) == (text, before)
+        assert stack.clone.git("branch", "--show-current") == "two"
+        assert _status(stack) == "A  new.txt"
+        assert "refs/heads/half" not in stack.clone.refs()
+        redone = stack.undo()
+        assert redone is not None
+        assert redone.error is None
+        assert (_order(stack), stack.tips(), stack.clone.head("half")) == (order, after, half)
+        assert (stack.clone.git("branch", "--show-current"), _status(stack)) == ("half", "")
+
+
+def test_undo_after_other_work(stack: Desk) -> None:
+    """With another commit on the branch nothing is undone; while it is checked out with an edit, it stays."""
+    _add(stack, above=3)
+    stack.clone.git("commit", "--quiet", "--allow-empty", "--message", "more")
+    assert refusal(stack.undo).what == "half moved since"
+    stack.clone.git("reset", "--quiet", "--hard", "half~1")
+    (stack.clone.path / "a.txt").write_text("edited\n")
+    undone = stack.undo()
+    assert undone is not None
+    assert any(line == "branch half stays: it is checked out" for line in stack.quiet.lines)
+    assert (_order(stack), stack.clone.git("branch", "--show-current")) == (["one", "two", "three"], "half")
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,9 @@ def test_the_message_names_the_next_command(
         ran = person("invoke amend --json")
         assert ran.code == 0, ran.err
         assert json.loads(ran.out)["next"] == [["invoke", "restack"]]
+        stack.own_stack(monkeypatch, 3)  # an entry without a pull request: `restack` would leave it
+        stage(stack, "two.txt", "two\nmore\nand more\n")
+        assert json.loads(person("invoke amend --json").out)["next"] == [["invoke", "submit"]]
 
 
 def conflicting(stack: Desk) -> None:

@@ -148,10 +148,13 @@ def test_published_in_the_same_run(
     numbers = [int(line.split()[2]) for line in own.read_text().splitlines() if line.startswith("pr = ")]
     assert sorted(numbers) == sorted(after)
     text = own.read_text()
+    heads = {name: stack.hub.tip(name) for name in listed}
     undone = stack.undo()
     assert undone is not None
     assert undone.error is None
     assert (bases(stack), own.read_text()) == (before, COMMENTED)
+    new = flags.get("branch", "none")  # a branch that the run created is gone again, here and on the remote
+    assert (stack.hub.tip(new), f"refs/heads/{new}" in stack.clone.refs()) == ("", False)
     assert {name: stack.hub.tip(name) for name in old} == old
     if 4 in after:  # an open one would be marked as merged by the push that gives its base all commits again
         assert next(iter(undone.outcomes))[0] is StepName.CLOSE
@@ -159,6 +162,7 @@ def test_published_in_the_same_run(
     assert redone is not None
     assert redone.error is None
     assert (bases(stack), own.read_text()) == (after, text)
+    assert {name: stack.hub.tip(name) for name in listed} == heads == {n: stack.clone.head(n) for n in listed}
 
 
 def test_split_makes_an_entry_without_a_number(stack: Desk, own: Path) -> None:

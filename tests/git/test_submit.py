@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from support.inprocess import STACK, Desk, Hub, Pull, desk, refusal
+from support.inprocess import STACK, Desk, Hub, Pull, desk, kill_at, refusal
 from trunkline.commands import restack, submit
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import pr_number
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import PUBLISHING
 from trunkline.domain.submission import SubmitOptions, Words, edited
 from trunkline.engine import RunResult
@@ -176,11 +177,12 @@ def test_killed_after_the_request(new: Desk, monkeypatch: pytest.MonkeyPatch, ag
 
 
 def test_abort_names_pull_requests_that_it_leaves(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second one too, whose number was never recorded; each with the command that closes it."""
+    """The second one, whose number was never recorded, with the command that closes it; its branch and base stay."""
     _killed_after_the_second(new, monkeypatch)
     outcome = new.abort()
     assert outcome is not None
-    assert [line.partition(": ")[0] for line in outcome.details if "stays open" in line] == ["#1 one", "#2 two"]
+    assert [line.partition(": ")[0] for line in outcome.details if "stays open" in line] == ["#2 two"]
+    assert (new.hub.pulls[1].state, list(new.remote_tips())) == (PrState.CLOSED, ["one", "two"])
     assert any(line.endswith("gh pr close 2") for line in outcome.details)
     assert new.open_run() is None
 
@@ -263,11 +265,71 @@ def test_a_link_to_the_stack_file_stays_a_link(new: Desk, monkeypatch: pytest.Mo
     assert _file(new) == STACK
 
 
-def test_undo_leaves_the_branch_of_a_new_pull_request(new: Desk) -> None:
-    """The remote had the branch at trunk; pushed back to it, the pull request would be closed for good."""
-    new.hub.bare.git("update-ref", "refs/heads/two", "refs/heads/main")
+def _open(stack: Desk) -> dict[int, str]:
+    return {number: pull.head for number, pull in stack.hub.pulls.items() if pull.state is PrState.OPEN}
+
+
+@pytest.mark.parametrize("existing", ["", "two"])
+def test_undo_and_redo(new: Desk, existing: str) -> None:
+    """Undo closes what was created and deletes the new branches, not one that was there; redo opens all again."""
+    if existing:
+        new.hub.bare.git("update-ref", f"refs/heads/{existing}", "refs/heads/main")
+        new.clone.git("fetch", "--quiet")
+    before, text, tips = new.remote_tips(), _file(new), new.tips()
+    assert _submit(new).error is None
+    for _ in range(2):
+        undone = new.undo()
+        assert undone is not None
+        assert undone.error is None
+        assert (_open(new), new.remote_tips(), _file(new)) == ({}, before, text)
+        assert new.tips() == tips
+        redone = new.undo()
+        assert redone is not None
+        assert redone.error is None
+        assert (_open(new), new.remote_tips(), _file(new)) == ({1: "one", 2: "two", 3: "three"}, tips, STACK)
+
+
+def test_undo_keeps_a_branch_that_a_pull_request_needs(new: Desk) -> None:
+    """Somebody's pull request is based on the top branch by now: GitHub would close it with the branch."""
+    assert _submit(new).error is None
+    new.hub.pulls[4] = Pull(pr_number("4"), "main", "three")
+    undone = new.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert "deleted three origin/three stays: #4 would be closed with it" in new.quiet.lines
+    assert list(new.remote_tips()) == ["three"]
+
+
+def test_undo_refuses_a_branch_that_somebody_pushed_to(new: Desk) -> None:
+    """No pull request is closed, and no branch is deleted."""
+    assert _submit(new).error is None
+    new.push_commit("three", "theirs", {"theirs.txt": "t\n"})
+    tips = new.remote_tips()
+    error = refusal(new.undo)
+    assert error.what == "three moved since"
+    assert (len(_open(new)), new.remote_tips()) == (3, tips)
+
+
+def test_a_pull_request_that_was_taken_over_stays(new: Desk) -> None:
+    """The run only found it: undo takes its number out of stack.toml, and leaves its commits and its state."""
+    new.clone.git("push", "--quiet", str(new.hub.bare.path), "one~1:refs/heads/one")
+    new.hub.pulls[1] = Pull(pr_number("1"), "one", "main")
     new.clone.git("fetch", "--quiet")
     assert _submit(new).error is None
-    tips = new.remote_tips()
-    assert new.undo() is None
-    assert new.remote_tips() == tips
+    undone = new.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert (_open(new), list(new.remote_tips())) == ({1: "one"}, ["one"])
+    assert new.remote_tips()["one"] == new.tips()["one"]
+
+
+@pytest.mark.parametrize("number", [3, 6, 9, 12, 15])
+def test_killed_in_its_undo(new: Desk, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """`continue` finishes an undo that was killed between any two records."""
+    text = _file(new)
+    assert _submit(new).error is None
+    assert kill_at(monkeypatch, number, new.undo)
+    resumed = new.resume()
+    assert resumed is not None
+    assert resumed.error is None
+    assert (_open(new), new.remote_tips(), _file(new)) == ({}, {}, text)

@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope
+from trunkline.domain.added import AddedEntry
 from trunkline.domain.changes import (
+    EntryInserted,
     LocalMoved,
     OpenStateChanged,
     RemoteMoved,
     ReviewState,
     StateChanged,
     is_closed_first,
+    is_different,
     joined,
-    took_effect,
+    rank,
 )
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
@@ -30,6 +33,7 @@ from trunkline.domain.replay_plan import Replay, ReplayPlan
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, RebaseSettings, Stack
+from trunkline.domain.step import StepName
 from trunkline.git.push import RefUpdate, push_arguments, typed
 from trunkline.github.client import GitHub
 from trunkline.github.rest_objects import Ref
@@ -130,8 +134,8 @@ def test_moves_of_one_branch_are_joined() -> None:
 def test_moves_that_cancel_each_other_out_have_no_effect() -> None:
     """There is nothing to revert, unless the run created the branch."""
     moved = LocalMoved(pr=pr_number(7), before=ONE, left=ONE)
-    assert not took_effect(moved)
-    assert took_effect(LocalMoved(pr=pr_number(7), before=ONE, left=ONE, created=True))
+    assert not is_different(moved)
+    assert is_different(LocalMoved(pr=pr_number(7), before=ONE, left=ONE, created=True))
 
 
 def test_pushes_are_reverted_in_one_step() -> None:
@@ -142,7 +146,32 @@ def test_pushes_are_reverted_in_one_step() -> None:
     )
     moved = LocalMoved(pr=pr_number(8), before=ONE, left=TWO)
     keys = list(step_functions(cast("Any", None), (*pushed, state, moved)))
-    assert keys == [(RemoteMoved.step, None), (StateChanged.step, 7), (LocalMoved.step, 8)]
+    assert keys == [(StepName.PUSH, None), (StateChanged.step, 7), (LocalMoved.step, 8)]
+
+
+def test_created_branches_are_deleted_last() -> None:
+    """A pull request leaves its base before that branch is deleted, and the checkout its branch."""
+    pr = pr_number(7)
+    state = StateChanged(pr=pr, before=ReviewState("main", draft=True), left=ReviewState("half", draft=True))
+    here = LocalMoved(pr=branch_name("half"), before=ONE, left=ONE, created=True)
+    there = RemoteMoved(pr=branch_name("half"), before=ONE, left=ONE, created=True)
+    added = EntryInserted(pr=branch_name("half"), added=AddedEntry(branch=branch_name("half"), below=""))
+    closed = OpenStateChanged(pr=branch_name("half"), before=True, left=False, number=pr)
+    moved = RemoteMoved(pr=pr, before=ONE, left=TWO)
+    assert [rank(each) for each in (closed, moved, state, there, added, here)] == [
+        (0, 0), (1, 0), (1, 1), (1, 4), (2, 1), (3, 0),
+    ]  # fmt: skip
+    assert [change.is_ours("") for change in (here, there, moved)] == [True, True, False]
+
+
+def test_a_branch_that_was_created_and_deleted_is_no_change() -> None:
+    """The same for one that was deleted and created again at its tip; each alone is a change."""
+    made = LocalMoved(pr=pr_number(7), before=ONE, left=ONE, created=True)
+    gone = LocalMoved(pr=pr_number(7), before=ONE, left=ONE, deleted=True)
+    assert not is_different(joined(made, gone))
+    assert not is_different(joined(gone, made))
+    assert is_different(made)
+    assert is_different(gone)
 
 
 def test_a_reopened_pull_request_is_closed_before_pushes_are_reverted() -> None:

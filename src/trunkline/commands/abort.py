@@ -11,7 +11,6 @@ import msgspec
 from trunkline.commands import rescue, runner
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
-from trunkline.context.observation import local_state
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -19,6 +18,7 @@ from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
     EntryInserted,
+    EntryTakenOut,
     LocalMoved,
     NoteChanged,
     OpenStateChanged,
@@ -26,10 +26,11 @@ from trunkline.domain.changes import (
     StackFileChanged,
     StateChanged,
     is_closed_first,
+    is_pushed_back,
 )
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError
-from trunkline.domain.names import EntryKey, oid
+from trunkline.domain.names import EntryKey
 from trunkline.domain.step import Outcome, Plan, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, refs
@@ -105,11 +106,13 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     except TrunklineError as error:
         _not_done(ending, error, "what was merged is not known")
         taken = run_changes.changes_of(context.stack, run)
-    pushed = tuple(change for change in taken if isinstance(change, RemoteMoved))
+    pushed = tuple(filter(is_pushed_back, taken))
     here = tuple(change for change in taken if isinstance(change, LocalMoved))
     if local:
         outside = (
-            change for change in taken if not isinstance(change, LocalMoved | StackFileChanged | EntryInserted)
+            change
+            for change in taken
+            if not isinstance(change, LocalMoved | StackFileChanged | EntryInserted | EntryTakenOut)
         )
         ending.left += [_described(context, change, "as --local says") for change in outside]
     else:
@@ -137,9 +140,9 @@ def _restore_one(under: Context, step_context: StepContext, change: Change, endi
     match change:
         case LocalMoved():
             _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
-        case StackFileChanged() | EntryInserted():
+        case StackFileChanged() | EntryInserted() | EntryTakenOut():
             _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
-        case StateChanged() | NoteChanged() | OpenStateChanged() if not local:
+        case StateChanged() | NoteChanged() | OpenStateChanged() | RemoteMoved(created=True) if not local:
             _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
         case _:
             pass
@@ -176,14 +179,16 @@ def _described(scope: Scope, change: Change, why: str) -> str:
             return f"{entry.full_label}: the pull request stays {'closed' if change.left else 'open'}: {why}"
         case StackFileChanged():
             return f"{change.path} stays as it is: {why}"
-        case EntryInserted():
-            return f"stack.toml's entry of {entry.branch} stays: {why}"
+        case EntryInserted() | EntryTakenOut():
+            state = "lacks" if isinstance(change, EntryTakenOut) else "has"
+            return f"stack.toml {state} the entry of {entry.branch}: {why}"
         case NoteChanged():
             return f"{entry.full_label}: the reviewer note stays: {why}"
         case LocalMoved(before=tip) | RemoteMoved(before=tip):
             remote = f"{scope.stack.remote}/" if isinstance(change, RemoteMoved) else ""
             where = f"{remote}{entry.branch}"
-            return f"{entry.full_label}: {where} stays as it is: {why}; before the run it was at {tip}"
+            was = "there was none" if change.created else f"it was at {tip}"
+            return f"{entry.full_label}: {where} stays as it is: {why}; before the run {was}"
 
 
 def _push_back(
@@ -229,13 +234,13 @@ def _check_branch(context: Context, change: LocalMoved) -> None:
     """
     under = context.of_pr(change.pr)
     tip = run_changes.local_tip(under.git, under.entry.branch)
-    if tip != change.before and change.is_ours(tip):
+    if tip != change.before and change.is_ours(tip) and not change.created:
         local = under.observer.local_now(under.entry.branch)
         local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
 
 
 def _restore_on_github(
-    context: Context, step_context: StepContext, change: StateChanged | NoteChanged | OpenStateChanged
+    context: Context, step_context: StepContext, change: StateChanged | NoteChanged | OpenStateChanged | RemoteMoved
 ) -> Outcome:
     if found := run_changes.drifted(context, (change,), context.view):
         raise run_changes.drift(context.entry, found)
@@ -243,25 +248,11 @@ def _restore_on_github(
 
 
 def _restore_branch(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
-    """Restore the local branch; delete one that the run created, unless it is checked out."""
+    """Restore the local branch; one that is gone, and that the run did not delete, stays gone."""
     _keep_before(context, step_context, change)
-    name = context.entry.branch
-    held = run_changes.local_tip(context.git, name)
-    if not change.created:
-        if not held:
-            raise Refused(f"{name} was deleted or renamed")
-        return revert.restore_branch(context, step_context, change)
-    if not held:
-        return Outcome("branch", f"{name}, which the run created, is gone", StepStatus.NOTHING)
-    local = local_state(context.git, name)
-    if local.checked_out or local.elsewhere or local.rebasing or not change.is_ours(held):
-        return revert.restore_branch(context, step_context, change)
-    local_refs.back_up(context.git, step_context.lock, name, oid(held))
-    step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=oid(held)))
-    local_refs.delete(context.git, step_context.lock, name, oid(held))
-    section = f"branch.{name}"
-    context.git.mutate(step_context.lock, "config", "--local", "--remove-section", section, ok=(0, 1, 128))
-    return Outcome("branch", f"{name}, which the run created, is removed")
+    if not change.is_ours("") and not run_changes.local_tip(context.git, context.entry.branch):
+        raise Refused(f"{context.entry.branch} was deleted or renamed")
+    return revert.restore_branch(context, step_context, change)
 
 
 def _keep_before(scope: Scope, step_context: StepContext, change: LocalMoved | RemoteMoved) -> None:

@@ -134,7 +134,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
     def creation(key: EntryKey) -> StepFunction:
         def made(step_context: StepContext) -> Outcome:
-            return create.run_added(submit.current(context).of_pr(key), step_context, first=context)
+            return create.run(submit.current(context).of_pr(key), step_context, first=context)
 
         return made
 

@@ -63,7 +63,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
         return None
     open_run.refuse_damaged(run)
     try:
-        if run.begun.declared:  # the run itself changes the entries of stack.toml
+        if run.begun.declared or run.task == undo.TASK:  # the run itself changes the entries of stack.toml
             return runner.recorded_context(run, reporter=reporter, cwd=cwd), run
         context = rebase.context_of(run, reporter=reporter, cwd=cwd)
         if run.begun.added is not None:

@@ -150,7 +150,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         return retarget.run(now, step_context, chosen(now.stack))
 
     def creation(of: Entry) -> StepFunction:
-        return lambda step_context: create.run(context.of(of), step_context)
+        return lambda step_context: create.run(context.of(of), step_context, first=context)
 
     whole = {StepName.PUSH: push_all, StepName.RETARGET: set_bases}
     return {

@@ -9,13 +9,14 @@ import shlex
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from trunkline.commands import runner
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
-from trunkline.domain.changes import Change, LocalMoved, TipMoved, is_different
+from trunkline.domain.changes import Change, EntryTakenOut, LocalMoved, TipMoved, is_different
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused, Refused, UsageError
 from trunkline.domain.records import RunStarted
@@ -41,7 +42,9 @@ class Undo(msgspec.Struct, frozen=True):
     @property
     def plan(self) -> Plan:
         """The steps that revert everything."""
-        return Plan(TASK, self.context.entry.key, revert.steps(self.context, self.changes))
+        steps = revert.steps(self.context, self.changes)
+        moved = {self.context.of_pr(each.pr).entry.branch for each in self.changes if isinstance(each, TipMoved)}
+        return Plan(TASK, self.context.entry.key, steps, branches=tuple(sorted(moved)))
 
 
 def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
@@ -77,7 +80,7 @@ def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo 
 def _older(newest: Run, older: Run) -> Refused:
     """Return the refusal to undo a run that is not the newest one that set out to move a branch."""
     unchanged = "it ended before it changed anything"
-    kept = "what it changed cannot be taken back, or nothing was left to do: a merge and a new pull request stay"
+    kept = "what it changed cannot be taken back, or nothing was left to do: a merge stays"
     return Refused(
         f"{open_run.name_of(newest)}, the newest run, has nothing to undo",
         why=f"{kept if newest.changed else unchanged} (run {newest.id})\n"
@@ -109,9 +112,16 @@ def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
             else (task_command("continue"), task_command("abort")),
         )
     context = runner.recorded_context(run, reporter=reporter, cwd=cwd)
-    # A branch that the run only created stays: creating it is not a change to revert.
-    moved = tuple(change for change in changed.changes_of(context.stack, run, context.world) if is_different(change))
-    return Undo(context, run, moved)
+    changes = (_kept(each, run) for each in changed.changes_of(context.stack, run, context.world))
+    return Undo(context, run, tuple(change for change in changes if is_different(change)))
+
+
+def _kept(change: Change, run: Run) -> Change:
+    """Return a change without the creation of a local branch that the remote had: the checkout of one stays."""
+    if not isinstance(change, LocalMoved) or not change.created:
+        return change
+    on_remote = any(head.pr == change.pr and head.remote is not None for head in run.begun.heads)
+    return structs.replace(change, created=False) if on_remote else change
 
 
 def forecast(undo: Undo) -> Plan:
@@ -152,9 +162,13 @@ def _refuse(undo: Undo) -> None:
         moved = next(change for change in undo.changes if changed.drifted(context, (change,), context.view))
         raise changed.drift(context.of_pr(moved.pr).entry, found)
     _refuse_missing(undo)
+    # A checkout that goes to an entry's branch again leaves the branch where its changes are staged.
+    left = {each.added.came_from for each in undo.changes if isinstance(each, EntryTakenOut) and each.added.commit}
     for change in undo.changes:
-        if isinstance(change, LocalMoved):
+        if isinstance(change, LocalMoved) and not change.created:
             under = context.of_pr(change.pr)
+            if under.entry.branch in left:
+                continue
             local = context.observer.local_now(under.entry.branch)
             local_branch.check_move(under, local, change.before, keeps_files=change.keeps_files)
             if change.keeps_files and not local.checked_out and local.local != change.before:
@@ -173,7 +187,7 @@ def _refuse_missing(undo: Undo) -> None:
         Refused: some are not.
     """
     context = undo.context
-    moved = [change for change in undo.changes if isinstance(change, TipMoved)]
+    moved = [change for change in undo.changes if isinstance(change, TipMoved) and not change.created]
     absent = history.missing(context.git, [change.before for change in moved])
     if not absent:
         return
@@ -188,5 +202,7 @@ def _refuse_missing(undo: Undo) -> None:
 
 def _started(undo: Undo) -> RunStarted:
     begun = runner.started(undo.context, undo.plan)
-    taken: RunStarted = msgspec.structs.replace(begun, undoes=undo.run.id, changes=undo.changes)
+    staged = undo.run.begun.staged
+    back = None if staged is None else structs.replace(staged, index=staged.wanted, wanted=staged.index)
+    taken: RunStarted = structs.replace(begun, undoes=undo.run.id, changes=undo.changes, staged=back)
     return taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import msgspec
 
@@ -26,17 +26,23 @@ class TipMoved(_Change, frozen=True, kw_only=True):
     """A move of a branch.
 
     Attributes:
-        before: the tip before the run.
-        left: the tip that the run left.
+        before: the tip before the run; of a created branch the tip at which it was created.
+        left: the tip that the run left; of a deleted branch its last tip.
         between: intermediate tips of the run.
+        created: the run created the branch: the reversal deletes it.
+        deleted: the run deleted the branch: the reversal creates it again.
     """
 
     before: Oid
     left: Oid
     between: tuple[Oid, ...] = ()
+    created: bool = False
+    deleted: bool = False
 
     def is_ours(self, tip: str) -> bool:
-        """Return whether a tip is the previous one or one that the run set."""
+        """Return whether a tip ("" for no branch) is the previous one or one that the run set."""
+        if not tip:
+            return self.created or self.deleted
         return tip in {self.before, self.left, *self.between}
 
 
@@ -44,19 +50,24 @@ class LocalMoved(TipMoved, frozen=True, kw_only=True, tag="local"):
     """A move of the local branch.
 
     Attributes:
-        created: the run created the branch.
-        keeps_files: the branch moved under its checkout, whose files and index stayed as they were.
+        keeps_files: the branch moved under its checkout, whose files stayed as they were.
+        index: the tree of the index before the run; None: the run did not change the index.
+        index_left: the tree that the run left in the index.
     """
 
     step: ClassVar[StepName] = StepName.REPLAY
-    created: bool = False
     keeps_files: bool = False
+    index: Oid | None = None
+    index_left: Oid | None = None
 
 
 class RemoteMoved(TipMoved, frozen=True, kw_only=True, tag="remote"):
     """A move of the branch on the remote."""
 
-    step: ClassVar[StepName] = StepName.PUSH
+    @property
+    def step(self) -> StepName:
+        """The step of the reversal: the common push, or the deletion of a branch that the run created."""
+        return StepName.CLEANUP if self.created else StepName.PUSH
 
 
 class ReviewState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,12 +122,56 @@ class EntryInserted(_Change, frozen=True, kw_only=True, tag="entry"):
     added: AddedEntry
 
 
-Change = LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
+class EntryTakenOut(_Change, frozen=True, kw_only=True, tag="entry-taken-out"):
+    """The removal of an entry from the stack (`undo` of `add`)."""
+
+    step: ClassVar[StepName] = StepName.ADD
+    added: AddedEntry
+
+
+Change = (
+    LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
+    | EntryTakenOut
+)  # fmt: skip
 
 
 def is_different(change: Change) -> bool:
-    """Return whether the value that the run left differs from the one before it."""
-    return isinstance(change, EntryInserted) or change.before != change.left
+    """Return whether the state that the run left differs from the one before it: there is something to revert."""
+    if isinstance(change, EntryInserted | EntryTakenOut):
+        return True
+    if isinstance(change, TipMoved) and (change.created or change.deleted):
+        return not (change.created and change.deleted)
+    return change.before != change.left
+
+
+def is_pushed_back(change: Change) -> TypeGuard[RemoteMoved]:
+    """Return whether the push of all old tips reverts a change; a created branch is deleted instead."""
+    return isinstance(change, RemoteMoved) and not change.created
+
+
+def rank(change: Change) -> tuple[int, int]:
+    """Return the place of a change in the order of reversal.
+
+    A pull request that the run created is closed first (`is_closed_first`). The push comes next, since it alone
+    can reject; then the pull requests, in front of the branches that GitHub would close them with. An entry that
+    was taken out comes back before the branch that its checkout leaves moves; one that was added goes after the
+    local branches, and its branch after it, which is then no longer checked out.
+    """
+    if is_closed_first(change):
+        return 0, 0
+    if isinstance(change, EntryTakenOut):
+        return 1, _ORDER.index(StepName.REPLAY)
+    if isinstance(change, LocalMoved):
+        return (3, 0) if change.created else (2, 0)
+    if isinstance(change, EntryInserted):
+        return 2, 1
+    return 1, _ORDER.index(change.step)
+
+
+_ORDER = (
+    StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.CLEANUP, StepName.STACK_FILE,
+    StepName.REPLAY,
+)  # fmt: skip
 
 
 def is_closed_first(change: Change) -> bool:
@@ -128,18 +183,13 @@ def is_closed_first(change: Change) -> bool:
     return isinstance(change, OpenStateChanged) and change.before
 
 
-def took_effect(change: Change) -> bool:
-    """Return whether there is something to revert: a different value, or a branch that was created."""
-    return is_different(change) or (isinstance(change, LocalMoved) and change.created)
-
-
 def joined(first: Change, later: Change) -> Change:
     """Return a change combined with a later one of the same kind and entry."""
-    if isinstance(first, EntryInserted) or isinstance(later, EntryInserted):
+    if isinstance(first, EntryInserted | EntryTakenOut) or isinstance(later, EntryInserted | EntryTakenOut):
         return first
-    if isinstance(first, TipMoved):
+    if isinstance(first, TipMoved) and isinstance(later, TipMoved):
         between = tuple(dict.fromkeys((*first.between, first.left)))
-        return msgspec.structs.replace(first, left=later.left, between=between)
+        return msgspec.structs.replace(first, left=later.left, between=between, deleted=later.deleted)
     return msgspec.structs.replace(first, left=later.left)
 
 

@@ -94,6 +94,14 @@ def change(git: Git, lock: RepositoryLock, *, held: Oid, wanted: Oid) -> None:
     git.mutate(lock, "update-index", "-q", "--refresh", ok=(0, 1))
 
 
+def put_back(git: Git, lock: RepositoryLock, *, held: Oid, wanted: Oid) -> None:
+    """Change the index from a tree to another, if it has the first one and git still has the second one."""
+    if held == wanted or staged_tree(git) != held:
+        return
+    if git.query("cat-file", "-e", f"{wanted}^{{tree}}", ok=(0, 1, 128)).returncode == 0:
+        change(git, lock, held=held, wanted=wanted)
+
+
 def set_entries(
     git: Git,
     lock: RepositoryLock,

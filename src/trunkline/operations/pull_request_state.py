@@ -54,4 +54,5 @@ def set_state(
             why="GitHub did not take the change",
             next_command=task_command("continue"),
         )
-    return Outcome(word, f"{context.entry.branch} stays, here and on {context.stack.remote}")
+    stays = f"{context.entry.branch} stays, here and on {context.stack.remote}"
+    return Outcome(word, stays if number is None else label)

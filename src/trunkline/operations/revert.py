@@ -16,6 +16,7 @@ from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
     EntryInserted,
+    EntryTakenOut,
     LocalMoved,
     NoteChanged,
     OpenStateChanged,
@@ -24,6 +25,7 @@ from trunkline.domain.changes import (
     StackFileChanged,
     StateChanged,
     is_closed_first,
+    is_pushed_back,
     note_of,
 )
 from trunkline.domain.command import task_command
@@ -33,37 +35,34 @@ from trunkline.domain.note import put_back
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
-from trunkline.git import history, local_refs, refs
+from trunkline.git import history, index, local_refs, refs
 from trunkline.git.git import Git
-from trunkline.operations import added_entry, local_branch, pull_request_state, stack_file
-from trunkline.operations.publish import Update, push_all, set_base
-from trunkline.planning.run_changes import drift, is_listed, local_tip, read_stack_text, remote_tip
-
-_Single = LocalMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
-"""A change that is reverted by itself; pushed branches are reverted together."""
+from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file
+from trunkline.operations.publish import Update, described, push_all, set_base
+from trunkline.planning.run_changes import drift, local_tip, read_stack_text, remote_tip
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
     """Return the step functions that revert changes: one push of all branches, then the rest."""
 
-    def bound(change: _Single) -> StepFunction:
+    def bound(change: Change) -> StepFunction:
         return lambda step_context: restore(context.of_pr(change.pr), step_context, change)
 
-    pushed = tuple(change for change in changes if isinstance(change, RemoteMoved))
+    pushed = tuple(filter(is_pushed_back, changes))
     found: dict[StepKey, StepFunction] = {}
     if pushed:
         found[StepName.PUSH, None] = lambda step_context: push_back(context, step_context, pushed)
     for change in changes:
-        if not isinstance(change, RemoteMoved):
+        if not is_pushed_back(change):
             found[change.step, change.pr] = bound(change)
     return found
 
 
-def restore(context: Context, step_context: StepContext, change: _Single) -> Outcome:
-    """Revert a change that needs no push; errors as of the function of its kind."""
+def restore(context: Context, step_context: StepContext, change: Change) -> Outcome:
+    """Revert a change by itself; errors as of the function of its kind."""
     match change:
-        case LocalMoved():
-            return restore_branch(context, step_context, change)
+        case LocalMoved() | RemoteMoved():
+            return _restore_tip(context, step_context, change)
         case StateChanged():
             return restore_state(context, step_context, change)
         case NoteChanged():
@@ -72,19 +71,27 @@ def restore(context: Context, step_context: StepContext, change: _Single) -> Out
             return restore_stack_file(context.git, step_context, context.entry, change)
         case OpenStateChanged(before=closed, number=number):
             return pull_request_state.set_state(context, step_context, is_open=not closed, number=number)
-        case EntryInserted():
+        case EntryInserted() | EntryTakenOut():
             return restore_entry(context, step_context, change)
+
+
+def _restore_tip(context: Context, step_context: StepContext, change: LocalMoved | RemoteMoved) -> Outcome:
+    if isinstance(change, LocalMoved):
+        return restore_branch(context, step_context, change)
+    if change.created:
+        return created_branch.delete_on_remote(context, step_context, change)
+    return push_back(context, step_context, (change,))
 
 
 def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
     """Return the steps that revert changes, with the equivalent commands."""
-    pushed = tuple(change for change in changes if isinstance(change, RemoteMoved))
+    pushed = tuple(filter(is_pushed_back, changes))
     push = (_push_step(scope, pushed),) if pushed else ()
 
-    def planned(change: _Single) -> Step:
-        return replace(_step(scope.of_pr(change.pr).entry, change), pr=change.pr)
+    def planned(change: Change) -> Step:
+        return replace(_step(scope.of_pr(change.pr), change), pr=change.pr)
 
-    others = [change for change in changes if not isinstance(change, RemoteMoved)]
+    others = [change for change in changes if not is_pushed_back(change)]
     first = (planned(change) for change in others if is_closed_first(change))
     return (*first, *push, *(planned(change) for change in others if not is_closed_first(change)))
 
@@ -92,21 +99,31 @@ def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
 def _push_step(scope: Scope, pushed: tuple[RemoteMoved, ...]) -> Step:
     remote = scope.stack.remote
     branches = [(scope.of_pr(change.pr).entry.branch, change) for change in pushed]
-    leases = [f"--force-with-lease={branch_ref(branch)}:{change.left}" for branch, change in branches]
+    leases = [f"--force-with-lease={branch_ref(branch)}:{_left(change)}" for branch, change in branches]
     moves = [f"{change.before}:{branch_ref(branch)}" for branch, change in branches]
     message = ", ".join(short(change.before) for change in pushed)
-    new_tips = ", ".join(short(change.left) for change in pushed)
+    new_tips = ", ".join(short(_left(change)) or f"no {branch}" for branch, change in branches)
     description = f"push {message} back, if {remote} still has {new_tips}"
-    lines = tuple(f"push {branch} back: {short(change.left)}..{short(change.before)}" for branch, change in branches)
+    lines = tuple(
+        f"push {branch} back: {short(_left(change))}..{short(change.before)}"
+        if not change.deleted
+        else f"push {branch} again, new at {short(change.before)}"
+        for branch, change in branches
+    )
     command = shlex.join(["git", "push", "--atomic", *leases, remote, *moves])
     return Step(StepName.PUSH, description, (command,), mutates=True, publishes=lines)
 
 
-def _step(entry: Entry, change: _Single) -> Step:
+def _left(change: RemoteMoved) -> str:
+    """Return the tip that the run left on the remote; "" if it deleted the branch."""
+    return "" if change.deleted else change.left
+
+
+def _step(scope: Scope, change: Change) -> Step:
+    entry = scope.entry
     match change:
-        case LocalMoved(before=old):
-            command = f"git branch -f {shlex.quote(entry.branch)} {old}"
-            return Step(change.step, f"{entry.branch} is at {short(old)} again", (command,), mutates=True)
+        case LocalMoved() | RemoteMoved():
+            return _tip_step(scope, change)
         case StateChanged():
             return _state_step(entry, change)
         case OpenStateChanged(before=closed, number=number):
@@ -116,12 +133,27 @@ def _step(entry: Entry, change: _Single) -> Step:
             return Step(change.step, description, (command,), mutates=True, publishes=(description,))
         case StackFileChanged():
             return Step(change.step, "stack.toml is as it was", mutates=True)
-        case EntryInserted():
-            return Step(change.step, f"take {entry.branch} out of stack.toml; its branch stays", mutates=True)
+        case EntryInserted() | EntryTakenOut():
+            taken = f"add {entry.branch} to stack.toml again"
+            left = f"take {entry.branch} out of stack.toml"
+            return Step(change.step, taken if isinstance(change, EntryTakenOut) else left, mutates=True)
         case NoteChanged():
             command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
             description = f"the note of {entry.label} as it was"
             return Step(change.step, description, (command,), mutates=True, publishes=(description,))
+
+
+def _tip_step(scope: Scope, change: LocalMoved | RemoteMoved) -> Step:
+    branch, old, remote = scope.entry.branch, change.before, scope.stack.remote
+    if isinstance(change, RemoteMoved):
+        lease, line = f"--force-with-lease={branch_ref(branch)}:{change.left}", f"delete {branch} on {remote}"
+        command = shlex.join(["git", "push", lease, remote, f":{branch_ref(branch)}"])
+        return Step(change.step, f"{line}, which the run created", (command,), mutates=True, publishes=(line,))
+    if change.created:
+        command = f"git branch -D {shlex.quote(branch)}"
+        return Step(change.step, f"delete {branch}, which the run created", (command,), mutates=True)
+    command = f"git branch -f {shlex.quote(branch)} {old}"
+    return Step(change.step, f"{branch} is at {short(old)} again", (command,), mutates=True)
 
 
 def _state_step(entry: Entry, change: StateChanged) -> Step:
@@ -157,13 +189,16 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Remote
             continue
         if not change.is_ours(tip):
             raise drift(under.entry, (f"{remote}/{under.entry.branch} is at {short(tip) or 'nothing'}",))
-        _refuse_closing(under.view(), old, changes)
-        updates.append(Update(under.entry, oid(tip), old))
+        if under.entry.number is not None:
+            _refuse_closing(under.view(), old, changes)
+        updates.append(Update(under.entry, oid(tip) if tip else None, old))
     if not updates:
         tips = ", ".join(short(change.before) for change in changes)
         return Outcome("pushed", f"{remote} has {tips} already", StepStatus.NOTHING)
     message = push_all(context, step_context, updates, stacked=False)
-    moved = ", ".join(f"{short(update.old or '')}..{short(update.new)}" for update in updates)
+    moved = ", ".join(
+        f"{short(update.old)}..{short(update.new)}" if update.old else described(update) for update in updates
+    )
     return Outcome("pushed", f"{moved}, back as it was, lease held", details=message)
 
 
@@ -267,19 +302,28 @@ def restore_stack_file(git: Git, step_context: StepContext, entry: Entry, change
 
 
 def restore_branch(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
-    """Move the local branch back to its old tip, or to the tip at which the run created it.
+    """Move the local branch back to its old tip; delete one that the run created, create one that it deleted.
 
     Raises:
         Refused: it is at a commit that the run did not make, or its checkout is not clean.
     """
-    tip, old = local_tip(context.git, context.entry.branch), change.before
+    if change.created:
+        return created_branch.delete_here(context, step_context, change)
+    name, old = context.entry.branch, change.before
+    tip = local_tip(context.git, name)
     if tip == old:
-        return Outcome("branch", f"{context.entry.branch} is at {short(old)}", StepStatus.NOTHING)
+        return Outcome("branch", f"{name} is at {short(old)}", StepStatus.NOTHING)
     if not change.is_ours(tip):
-        raise drift(context.entry, (f"{context.entry.branch} is at {short(tip) or 'nothing'}",))
+        raise drift(context.entry, (f"{name} is at {short(tip) or 'nothing'}",))
+    if not tip:
+        local_branch.move(context, step_context, new=old, old=None, why="taken back")
+        return Outcome("branch", f"{name} is there again, at {short(old)}")
     here = context.observer.local_now(context.entry.branch).checked_out
+    if here and change.index is not None and change.index_left is not None:
+        # Before the branch: a killed process is then taken up here.
+        index.put_back(context.git, step_context.lock, held=change.index_left, wanted=change.index)
     local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
-    message = f"{context.entry.branch} is back at {short(old)}"
+    message = f"{name} is back at {short(old)}"
     if not change.keeps_files:
         return Outcome("branch", message)
     if here:
@@ -288,10 +332,11 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
     return Outcome("branch", message, StepStatus.WARNED, (kept,))
 
 
-def restore_entry(context: Context, step_context: StepContext, change: EntryInserted) -> Outcome:
-    """Take an added entry out of stack.toml again; errors as of `added_entry.take_back`."""
-    if not is_listed(context):
-        return Outcome("entry", f"{context.entry.branch} is not in stack.toml", StepStatus.NOTHING)
-    outcome = added_entry.take_back(context.git, step_context, context.stack.name, change.added)
+def restore_entry(context: Context, step_context: StepContext, change: EntryInserted | EntryTakenOut) -> Outcome:
+    """Take an added entry out of stack.toml, or add it again; errors as of `added_entry`."""
+    if isinstance(change, EntryTakenOut):
+        outcome = added_entry.put_in(context.git, step_context, context.stack, change.added)
+    else:
+        outcome = added_entry.take_back(context.git, step_context, context.stack.name, change.added)
     context.observer.changed(Part.LOCAL)
     return outcome

@@ -76,31 +76,6 @@ def require_own(git: Git, trunk: str, remote: str) -> None:
     )
 
 
-def record_number(git: Git, lock: RepositoryLock, stack: str, branch: BranchName, number: PrNumber) -> Path:
-    """Fill in the number of an entry's pull request; return the file.
-
-    Args:
-        git: the checkout.
-        lock: proof that the caller holds the repository lock.
-        stack: the stack's name; "" where there is one.
-        branch: the entry's branch.
-        number: its pull request.
-
-    Raises:
-        UsageError: the stack has no such entry any more.
-    """
-
-    def numbered(entries: Sequence[Entry]) -> list[Entry]:
-        if all(entry.branch != branch for entry in entries):
-            raise UsageError(
-                f"#{number} was made for {branch}, which is not in stack.toml any more",
-                next_command=task_command("init", "--update"),
-            )
-        return [replace(entry, number=number) if entry.branch == branch else entry for entry in entries]
-
-    return change_entries(git, lock, stack, numbered)
-
-
 def change_entries(
     git: Git, lock: RepositoryLock, stack: str, change: Callable[[Sequence[Entry]], Sequence[Entry]]
 ) -> Path:
@@ -154,8 +129,17 @@ def entries_text(
 
 
 def numbered_text(git: Git, stack: str, branch: BranchName, number: PrNumber) -> tuple[str, str]:
-    """Return the text of the file that counts, now and with the number of an entry's pull request."""
+    """Return the text of the file that counts, now and with the number of an entry's pull request.
+
+    Raises:
+        UsageError: the stack has no such entry any more.
+    """
     entries = choose_stack(load_stacks(git), stack).entries
+    if all(entry.branch != branch for entry in entries):
+        raise UsageError(
+            f"#{number} was made for {branch}, which is not in stack.toml any more",
+            next_command=task_command("init", "--update"),
+        )
     return entries_text(
         git, stack, [replace(entry, number=number) if entry.branch == branch else entry for entry in entries]
     )

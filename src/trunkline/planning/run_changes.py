@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from trunkline.context.loading import choose_stack, load_stacks
 from trunkline.context.observation import World
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -15,16 +14,18 @@ from trunkline.domain import records
 from trunkline.domain.changes import (
     Change,
     EntryInserted,
+    EntryTakenOut,
     LocalMoved,
     NoteChanged,
     OpenStateChanged,
     RemoteMoved,
     StackFileChanged,
     StateChanged,
-    is_closed_first,
+    is_different,
+    is_pushed_back,
     joined,
     note_of,
-    took_effect,
+    rank,
 )
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
@@ -39,11 +40,7 @@ from trunkline.state.journal import Run
 
 
 def changes_of(stack: Stack, run: Run, observe: Callable[[], World] | None = None) -> tuple[Change, ...]:
-    """Return the changes of a run, completed or only intended, in the order of their reversal.
-
-    A pull request that the run created is closed first (`is_closed_first`). The remote comes next,
-    since it alone can reject; then the pull request; then the local
-    branches. An added entry is last: the checkout goes back to a branch that has moved back.
+    """Return the changes of a run, completed or only intended, in the order of their reversal (`rank`).
 
     Args:
         stack: the run's stack.
@@ -53,17 +50,23 @@ def changes_of(stack: Stack, run: Run, observe: Callable[[], World] | None = Non
     Raises:
         TrunklineError: the request to GitHub failed.
     """
-    intended = _intents(run)
-    merged = {pr for pr, intents in intended.items() if _stays(run, pr, intents, observe)}
-    joined_ones = (change for pr, intents in intended.items() if pr not in merged for change in _joined(intents))
-    lost_bases = {stack.entry(pr).branch for pr in merged}
+    numbered, intended = _created_numbers(run), _intents(stack, run)
+    merged = {key for key, intents in intended.items() if _stays(run, key, intents, observe)}
+    lost_bases = {stack.entry(key).branch for key in merged}
+    joined_ones = (change for key, each in intended.items() if key not in merged for change in _joined(key, each))
     revertible = (_without_base(change, lost_bases) for change in joined_ones)
-    found = [change for change in revertible if took_effect(change) and not _is_submission(stack, change)]
-    order = (
-        StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.STACK_FILE, StepName.REPLAY,
-        StepName.ADD,
-    )  # fmt: skip
-    return tuple(sorted(found, key=lambda change: (not is_closed_first(change), order.index(change.step))))
+    found = [each for each in revertible if is_different(each) and not _is_taken_over(stack, each, numbered)]
+    return tuple(sorted((_with_index(change, run) for change in found), key=rank))
+
+
+def _with_index(change: Change, run: Run) -> Change:
+    """Return a move beneath a checkout with the trees of the index that `--all` changed."""
+    staged = run.begun.staged
+    if staged is None or staged.index == staged.wanted or not isinstance(change, LocalMoved):
+        return change
+    if not change.keeps_files:
+        return change
+    return replace(change, index=staged.index, index_left=staged.wanted)
 
 
 def _without_base(change: Change, merged: Collection[BranchName]) -> Change:
@@ -80,30 +83,41 @@ def _without_base(change: Change, merged: Collection[BranchName]) -> Change:
     return change
 
 
-def _is_submission(stack: Stack, change: Change) -> bool:
-    """Return whether a change is a push of an entry that had no pull request when the run began.
+def _created_numbers(run: Run) -> frozenset[BranchName]:
+    """Return the branches whose pull requests the run created, or closed because a reverted run had created them."""
+    ended = (record for record in run.records if isinstance(record, records.PullRequestClosed))
+    return frozenset(record.branch for record in ended if record.number is not None)
 
-    It stays, like the pull request that the run created for it: without its commits GitHub would
-    close that one for good.
+
+def _is_taken_over(stack: Stack, change: Change, numbered: frozenset[BranchName]) -> bool:
+    """Return whether a change is a push to a pull request that the run found, and gave its entry the number of.
+
+    It stays: without its commits GitHub could close that pull request for good.
     """
-    return isinstance(change, RemoteMoved) and stack.entry(change.pr).number is None
+    if not is_pushed_back(change) or change.deleted:
+        return False
+    entry = stack.entry(change.pr)
+    return entry.number is None and entry.branch not in numbered
 
 
-def _intents(run: Run) -> dict[EntryKey, list[Intent]]:
+def _intents(stack: Stack, run: Run) -> dict[EntryKey, list[Intent]]:
     """Return the run's intents by entry, without withdrawn ones, which had no effect.
+
+    An entry that got its number within the run is known by its branch, as when the run began.
 
     Intents of an abort are left out. A rescued pull request stays open: closing it again would be
     for good.
     """
     intents: dict[EntryKey, list[Intent]] = {}
+    keys = {entry.branch: entry.key for entry in stack.entries}
     for record in run.records:
         match record:
             case records.Aborting():
                 break
             case records.Intent() if record.step is not StepName.RESCUE:
-                intents.setdefault(record.pr, []).append(record)
+                intents.setdefault(keys.get(record.branch, record.pr), []).append(record)
             case records.MoveWithdrawn():
-                own = intents.get(record.pr, [])
+                own = intents.get(keys.get(record.branch, record.pr), [])
                 last = next((each for each in reversed(own) if _announced(each, record)), None)
                 own[:] = [each for each in own if each is not last]
             case _:
@@ -126,14 +140,16 @@ def _stays(run: Run, pr: EntryKey, intents: Sequence[Intent], observe: Callable[
     return pr_now is not None and pr_now.state is PrState.MERGED
 
 
-def _joined(intents: Iterable[Intent]) -> Iterable[Change]:
+def _joined(key: EntryKey, intents: Iterable[Intent]) -> Iterable[Change]:
     """Return the changes of an entry, with changes of the same kind combined."""
-    found: dict[StepName, Change] = {}
+    found: dict[type[Change], Change] = {}
     for intent in intents:
         change = intent.change()
-        if change is not None:
-            known = found.get(change.step)
-            found[change.step] = change if known is None else joined(known, change)
+        if change is None or (isinstance(change, StateChanged) and intent.pr != key):
+            continue  # the state of a pull request that the run created or took over: there was none before
+        change = replace(change, pr=key)
+        known = found.get(type(change))
+        found[type(change)] = change if known is None else joined(known, change)
     return found.values()
 
 
@@ -173,8 +189,8 @@ def _drift_of(scope: Scope, change: Change, observe: Callable[[], View]) -> tupl
             ended = observe().world.snapshot.pr(entry.pr if number is None else number)
             merged = ended is not None and ended.state is PrState.MERGED
             return (f"{pr} state: is merged",) if merged else ()
-        case EntryInserted():
-            return ()  # `added_entry.take_back` compares what it restores
+        case EntryInserted() | EntryTakenOut():
+            return ()  # `added_entry` compares what it restores
         case StackFileChanged(path=path, before=text, left=text_left):
             expected = read_stack_text(Path(path)) in {text, text_left}
             return () if expected else (f"{path}: was edited since",)
@@ -192,12 +208,6 @@ def read_stack_text(path: Path) -> str:
         return ""
 
 
-def is_listed(scope: Scope) -> bool:
-    """Return whether stack.toml has the entry."""
-    known = choose_stack(load_stacks(scope.git), scope.stack.name).entries
-    return any(entry.branch == scope.entry.branch for entry in known)
-
-
 def local_tip(git: Git, branch: BranchName) -> str:
     """Return the current tip of a local branch; "" if the branch is gone."""
     ref = branch_ref(branch)
@@ -210,7 +220,8 @@ def remote_tip(view: View) -> str:
     Raises:
         Refused: the pull request is merged or closed.
     """
-    _require_open(view)
+    if view.entry.number is not None:
+        _require_open(view)
     return view.world.remote_refs.get(branch_ref(view.entry.branch), "")
 
 

@@ -53,20 +53,10 @@ def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = 
     return Step(StepName.CREATE, what, (command,), mutates=True, pr=key, publishes=(what,))
 
 
-def run(context: Context, step_context: StepContext) -> Outcome:
-    """Create the pull request, and fill its number into stack.toml, for good; see `_run`."""
+def run(context: Context, step_context: StepContext, *, first: Context) -> Outcome:
+    """Create the pull request, and fill its number into stack.toml; an undo takes the number back and closes it.
 
-    def record(opened: OpenedPullRequest) -> None:
-        git, branch = context.git, context.entry.branch
-        stack_file.record_number(git, step_context.lock, context.stack.name, branch, opened.number)
-
-    return _run(context, step_context, record)
-
-
-def run_added(context: Context, step_context: StepContext, *, first: Context) -> Outcome:
-    """Create the pull request of an entry that this run adds; an undo takes its number back and closes it.
-
-    The pull request that it replaces gives it title and description.
+    A pull request that it replaces gives it title and description. Errors as of `_run`.
 
     Args:
         context: the entry.

@@ -54,25 +54,28 @@ def run(context: Context, step_context: StepContext, rewrite: Rewrite, staged: S
         )
     if context.observer.local_now(context.entry.branch).local != result.new:
         if staged is not None and keeps_files:
-            _stage(git, step_context, context.entry, staged)
+            _require_as_planned(git, context.entry, staged)
         local_branch.move(
             context, step_context, new=result.new, old=rewrite.local, why=step_context.step.description,
             keeps_files=keeps_files,
         )  # fmt: skip
+    if staged is not None and keeps_files:
+        # After the move: an abort finds in the journal what to take back. A killed process may not have come here.
+        index.put_back(git, step_context.lock, held=staged.index, wanted=staged.wanted)
     message = f"{counted(len(result.mapped))}: {short(result.tip)}..{short(result.new)}"
     data = {"branch": result.branch, "tip": result.tip, "new": result.new, "mapped": [list(e) for e in result.mapped]}
     return Outcome("rewritten", message, details=rewrite.notes, data=data, replayed=result)
 
 
-def _stage(git: Git, step_context: StepContext, entry: Entry, staged: Staged) -> None:
-    """Set the index to the planned tree, if it is as it was when the run was planned."""
-    held = index.staged_tree(git)
-    if held == staged.wanted:
-        return
-    if held != staged.index:
+def _require_as_planned(git: Git, entry: Entry, staged: Staged) -> None:
+    """Check that the index is as it was when the run was planned.
+
+    Raises:
+        Refused: something was staged since.
+    """
+    if index.staged_tree(git) not in {staged.index, staged.wanted}:
         raise Refused(
             f"{entry.full_label}: the staged changes are not those of the plan",
             why="nothing of it was changed",
             next_command=(task_command("abort"), "git status"),
         )
-    index.change(git, step_context.lock, held=held, wanted=staged.wanted)

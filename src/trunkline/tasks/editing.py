@@ -121,7 +121,10 @@ def _rewrite(session: TaskSession, context: Context, rewriting: Rewriting) -> No
     from trunkline.commands import rewriting as rewriting_command
 
     session.performed(rewriting_command.run(context, rewriting))
-    session.terminal.next(task_command("restack", comment="pushes what moved"))
+    if any(entry.number is None for entry in context.view().open_entries()):
+        session.terminal.next(task_command("submit", comment="pushes what moved, creates pull requests"))
+    else:
+        session.terminal.next(task_command("restack", comment="pushes what moved"))
 
 
 def _plain(arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ from trunkline.domain.records.run import (
     StepDone,
     StepFailed,
 )
-from trunkline.domain.records.stack_file import EntryAdded, StackFileWritten
+from trunkline.domain.records.stack_file import EntryAdded, EntryRemoved, StackFileWritten
 from trunkline.domain.records.verdicts import ChecksJudged, GatesJudged, Judged
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "ChecksJudged",
     "EntryAdded",
     "EntryRecord",
+    "EntryRemoved",
     "GatesJudged",
     "Head",
     "Included",
@@ -99,8 +100,8 @@ __all__ = [
 AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
-    | EntryAdded | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten | WorktreeCreated
-    | MergeRequested | PullRequestClosed | PullRequestReopened | RestoredBaseDeleted
+    | EntryAdded | EntryRemoved | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten
+    | WorktreeCreated | MergeRequested | PullRequestClosed | PullRequestReopened | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
 )  # fmt: skip
 """Every kind of record."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.domain.changes import Change, LocalMoved, RemoteMoved
+from trunkline.domain.changes import LocalMoved, RemoteMoved
 from trunkline.domain.names import Id
 from trunkline.domain.records.base import EntryRecord, Intent
 
@@ -12,7 +12,7 @@ class BranchMoved(Intent, frozen=True, kw_only=True, tag="branch-moved"):
 
     Written: before the branch and its checkout move; with `keeps_files` the files and the index stay as they are.
     Resume: completes a replay whose branch holds `new`; brings back a checkout that is half moved.
-    Undo: moves the branch back to `old`, keeping the files likewise; abort deletes a branch that the run created.
+    Undo: moves the branch back to `old`, keeping the files likewise; deletes a created one that is not checked out.
     """
 
     old: Id | None
@@ -39,14 +39,19 @@ class MoveWithdrawn(EntryRecord, frozen=True, kw_only=True, tag="withdrawn"):
 
 
 class BranchDeleted(Intent, frozen=True, kw_only=True, tag="branch-deleted"):
-    """The deletion of the local branch, which was at `old`.
+    """The deletion of the local branch, at `old`; with `taken_back` of one that a reverted run had created.
 
-    Written: before `cleanup` deletes the branch of a merged entry, and before abort deletes one that the run created.
+    Written: before `cleanup` deletes the branch of a merged entry, and before undo or abort deletes a created one.
     Resume: runs the step again.
-    Undo: leaves the branch deleted; its tip is kept as a backup.
+    Undo: creates the branch again after an undo, and leaves one deleted that was merged. Its tip is kept as a backup.
     """
 
     old: Id
+    taken_back: bool = False
+
+    def change(self) -> LocalMoved | None:
+        """Return the change of the local branch; None if the branch stays deleted."""
+        return LocalMoved(pr=self.pr, before=self.old, left=self.old, deleted=True) if self.taken_back else None
 
 
 class BranchPushed(Intent, frozen=True, kw_only=True, tag="branch-pushed"):
@@ -54,30 +59,33 @@ class BranchPushed(Intent, frozen=True, kw_only=True, tag="branch-pushed"):
 
     Written: before the push; of an atomic push one for each branch.
     Resume: pushes again unless the remote has `new`.
-    Undo: pushes `old`, with a lease on what the run pushed; a branch that the run created stays.
+    Undo: pushes `old`, with a lease on what the run pushed; deletes a created one that no pull request needs.
     """
 
     remote: str
     old: Id | None
     new: Id
 
-    def change(self) -> Change | None:
-        """Return the change of the remote branch; None if the run created it."""
-        if self.old is None:
-            return None
-        return RemoteMoved(pr=self.pr, before=self.old, left=self.new)
+    def change(self) -> RemoteMoved:
+        """Return the change of the remote branch."""
+        return RemoteMoved(pr=self.pr, before=self.old or self.new, left=self.new, created=self.old is None)
 
 
 class RemoteBranchDeleted(Intent, frozen=True, kw_only=True, tag="remote-branch-deleted"):
-    """The deletion of the remote branch, which was at `old`.
+    """The deletion of the remote branch, at `old`; with `taken_back` of one that a reverted run had created.
 
-    Written: before `cleanup` deletes the branch of a merged entry.
+    Written: before `cleanup` deletes the branch of a merged entry, and before undo or abort deletes a created one.
     Resume: runs the step again.
-    Undo: leaves the branch deleted; its tip is kept as a backup.
+    Undo: pushes the branch again after an undo, and leaves one deleted that was merged. Its tip is kept as a backup.
     """
 
     remote: str
     old: Id
+    taken_back: bool = False
+
+    def change(self) -> RemoteMoved | None:
+        """Return the change of the remote branch; None if the branch stays deleted."""
+        return RemoteMoved(pr=self.pr, before=self.old, left=self.old, deleted=True) if self.taken_back else None
 
 
 class CheckoutSwitched(EntryRecord, frozen=True, kw_only=True, tag="switching"):

@@ -44,7 +44,7 @@ class PullRequestCreated(Intent, frozen=True, kw_only=True, tag="pull-request-cr
 
     Written: before the request to GitHub; not if the branch has an open pull request already.
     Resume: looks for an open pull request of the branch first, and creates it with these words otherwise.
-    Undo: the pull request stays; a closed one could never be deleted.
+    Undo: closes the pull request, whose number `closed` has; GitHub deletes none.
     """
 
     base: str

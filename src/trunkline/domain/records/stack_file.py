@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.domain.added import AddedEntry
-from trunkline.domain.changes import EntryInserted, StackFileChanged
+from trunkline.domain.changes import EntryInserted, EntryTakenOut, StackFileChanged
 from trunkline.domain.records.base import Intent
 
 
@@ -12,7 +12,7 @@ class EntryAdded(Intent, frozen=True, kw_only=True, tag="entry-added"):
 
     Written: before stack.toml is written.
     Resume: writes the entry unless it is there, and checks out its branch.
-    Undo: takes the entry out; the checkout goes back to where it was if nothing changed since. The branch stays.
+    Undo: takes the entry out; the checkout goes back to where it was if nothing changed since.
     """
 
     added: AddedEntry
@@ -20,6 +20,21 @@ class EntryAdded(Intent, frozen=True, kw_only=True, tag="entry-added"):
     def change(self) -> EntryInserted:
         """Return the change of stack.toml."""
         return EntryInserted(pr=self.pr, added=self.added)
+
+
+class EntryRemoved(Intent, frozen=True, kw_only=True, tag="entry-removed"):
+    """The removal of an entry from stack.toml that a reverted `add` had put there.
+
+    Written: before stack.toml is written.
+    Resume: takes the entry out unless it is gone.
+    Undo: adds the entry again, as the reverted run did.
+    """
+
+    added: AddedEntry
+
+    def change(self) -> EntryTakenOut:
+        """Return the change of stack.toml."""
+        return EntryTakenOut(pr=self.pr, added=self.added)
 
 
 class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-written"):
