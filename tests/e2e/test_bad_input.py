@@ -243,7 +243,7 @@ def test_the_program_in_a_repository_without_tasks(landing: Landing) -> None:
     assert (ran.code, "#518 squash-merged" in ran.out) == (0, True), ran.err
     assert landing.run("trunkline", "--list").out.count("\n") > 12
     wrong = landing.run("trunkline", "rebase", "--bogus")
-    assert (wrong.code, wrong.err.splitlines()[-1]) == (2, "next: trunkline rebase --no-push")
+    assert (wrong.code, wrong.err.splitlines()[-1]) == (2, "next: trunkline --list")
 
 
 def test_list_and_completion(landing: Landing) -> None:
