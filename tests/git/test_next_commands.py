@@ -382,6 +382,23 @@ def test_no_local_branch(person: Typist) -> None:
     person.follow(refused, "context/scope.py:Scope.no_local_branch", "invoke switch --pr 2")
 
 
+def test_gates_without_a_local_branch(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run on what the remote branch has now, and create no branch."""
+    desk, gated = person.desk, list[str]()
+    desk.clone.git("branch", "--quiet", "-D", "two")
+    pushed = desk.push_commit("two", "more", {"more.txt": "more\n"})
+
+    def gate_commit(_cwd: Path, commit: str, *_: object, **__: object) -> tuple[GateOutcome, ...]:
+        gated.append(commit)
+        return (GateOutcome("msrv", Verdict.PASSED),)
+
+    monkeypatch.setattr(gates_step, "gate_commit", gate_commit)
+    done = person("invoke gates --pr 2")
+    assert (done.code, gated) == (0, [pushed]), done
+    assert "verifying" in done.err + done.out
+    assert "two" not in desk.tips()
+
+
 def test_a_branch_without_commits(person: Typist) -> None:
     """`onto` takes what the remote has, and replays it."""
     person.desk.clone.git("branch", "--quiet", "--force", "one", "main")

@@ -14,6 +14,7 @@ from invoke.program import Program
 from trunkline.domain.command import Caller, argv_of, called_by, name_stack, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
+from trunkline.domain.options import Options
 from trunkline.domain.stack import Entry
 from trunkline.git.git import Git
 from trunkline.steps import next_entry
@@ -158,11 +159,16 @@ def test_no_command_of_ours_is_written_by_hand() -> None:
 
 
 def test_the_command_for_the_entry_above_accepts_what_this_one_did() -> None:
-    """A toolchain that is not installed here is missing for it, too; the approval to publish is not for it."""
-    called_by(Caller(task="rebase", given={"pr": "1", "accept-unavailable": "msrv", "yes": True}))
-    above = Entry(number=pr_number("2"), branch=branch_name("two"))
-    assert next_entry.landing(above) == "invoke rebase --pr 2 --accept-unavailable msrv"
-    assert next_entry.landing(Entry(number=None, branch=branch_name("two"))) == "invoke submit"
+    """A toolchain that is not installed here is missing for it, too; the approval to publish is not for it.
+
+    The options are those of the run: `continue` has no flag `--accept-unavailable` of its own.
+    """
+    called_by(Caller(task="continue", given={"yes": True}))
+    above, accepted = Entry(number=pr_number("2"), branch=branch_name("two")), frozenset({"msrv", "doc"})
+    options = Options(accept_unavailable=accepted)
+    assert next_entry.landing(above, options) == "invoke rebase --pr 2 --accept-unavailable doc,msrv"
+    assert next_entry.landing(above, Options()) == "invoke rebase --pr 2"
+    assert next_entry.landing(Entry(number=None, branch=branch_name("two")), options) == "invoke submit"
 
 
 def test_outside_a_repository(tmp_path: Path) -> None:

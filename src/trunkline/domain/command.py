@@ -142,11 +142,6 @@ def same_command(
     return _command(task, words, comment) if is_again else task_command(task, *words, comment=comment)
 
 
-def flags_given(*names: str) -> list[str]:
-    """Return some of the flags of the current call, as words, for a command about another entry."""
-    return flag_words({name: _caller.given[name] for name in names if name in _caller.given})
-
-
 def flag_words(values: Mapping[str, str | bool]) -> list[str]:
     """Return flags as words: `--fresh --pr 519`; a repeatable flag appears once for each value."""
     words = []

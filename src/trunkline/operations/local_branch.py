@@ -14,7 +14,7 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
-from trunkline.domain.names import Oid, branch_name, branch_ref
+from trunkline.domain.names import Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
@@ -184,6 +184,32 @@ def move(
             step_context.log(records.MoveWithdrawn(*about, new=new))
         raise
     context.observer.moved(branch, new)
+
+
+def commit_to_verify(context: Context, step_context: StepContext) -> Oid:
+    """Return the commit that gates and checks run on; without a local branch, the remote branch's tip.
+
+    Raises:
+        Refused: the branch exists neither here nor on the remote.
+    """
+    ref = branch_ref(context.entry.branch)
+    if ref in refs.read_refs(context.git, ref):
+        return context.verified_commit()
+    tip = context.view().local.remote
+    if tip is None:
+        raise context.no_branch()
+    fetch_tip(context, step_context, tip)
+    remote = f"{context.stack.remote}/{context.entry.branch}"
+    context.reporter.progress(f"{context.entry.branch} is not here: verifying {short(tip)} of {remote}")
+    return tip
+
+
+def fetch_tip(context: Context, step_context: StepContext, tip: Oid) -> None:
+    """Fetch the entry's remote branch, unless its tracking branch has this tip."""
+    remote, branch = context.stack.remote, context.entry.branch
+    tracking = refs.tracking_ref(remote, branch)
+    if refs.read_refs(context.git, tracking).get(tracking) != tip:
+        refs.fetch(context.git, step_context.lock, remote, {branch_ref(branch): tracking})
 
 
 def settle(project: Project, lock: RepositoryLock, run: Run) -> bool:

@@ -19,6 +19,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.gates import checks
+from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.verification import subject_of, waiver_flags
 from trunkline.steps.gates import note_verdicts
@@ -48,7 +49,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     own = context.entry.checks
     if not own:
         return Outcome("checks", f"{context.entry.label} has none in stack.toml", StepStatus.NOTHING)
-    tip = context.verified_commit()
+    tip = local_branch.commit_to_verify(context, step_context)
     started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = checks.run(
         subject_of(context.view(), tip),

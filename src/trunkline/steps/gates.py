@@ -24,6 +24,7 @@ from trunkline.engine import StepContext
 from trunkline.gates.catalogue import gate_names
 from trunkline.gates.run import gate_commit
 from trunkline.git.git import Git
+from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
 from trunkline.planning.coverage import coverage_of
@@ -52,7 +53,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     Raises:
         CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
     """
-    tip = context.verified_commit()
+    tip = local_branch.commit_to_verify(context, step_context)
     started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
-from trunkline.domain.command import Command, flags_given, task_command
+from trunkline.domain.command import Command, flag_words, task_command
 from trunkline.domain.names import branch_ref
+from trunkline.domain.options import Options
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -18,11 +19,18 @@ def plan(_context: Scope) -> Step:
     return Step(StepName.NEXT, "name the entry above and its command")
 
 
-def landing(above: Entry) -> Command:
-    """Return the command for the entry above; a gate that this machine cannot run stays accepted."""
+def landing(above: Entry, options: Options) -> Command:
+    """Return the command for the entry above; a gate that this machine cannot run stays accepted.
+
+    Args:
+        above: the entry above.
+        options: those of the run, which `continue` takes from the journal.
+    """
     if above.number is None:
         return task_command("submit")
-    return task_command("rebase", "--pr", above.number, *flags_given("accept-unavailable"))
+    accepted = ",".join(sorted(options.accept_unavailable))
+    flags = flag_words({"accept-unavailable": accepted} if accepted else {})
+    return task_command("rebase", "--pr", above.number, *flags)
 
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
@@ -39,7 +47,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
         state = "GitHub has no such pull request" if pr is None else _state(pr.state, draft=pr.draft)
     exists = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
-    command = landing(above)
+    command = landing(above, context.options)
     return Outcome(
         "next",
         f"{above.label} {above.title}".rstrip(),

@@ -14,7 +14,7 @@ from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import local_refs, obstacles, refs
+from trunkline.git import local_refs, obstacles
 from trunkline.operations import added_entry, inclusion, local_branch, stashed
 from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_unmovable
 
@@ -116,9 +116,7 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     inclusion.settle(context, step_context)
     remote, ref = context.stack.remote, branch_ref(local.branch)
     step_context.log_intent(records.BranchMoved(*step_context.about(context.entry), old=None, new=local.remote))
-    tracking = refs.tracking_ref(remote, local.branch)
-    if refs.read_refs(context.git, tracking).get(tracking) != local.remote:
-        refs.fetch(context.git, step_context.lock, remote, {ref: tracking})
+    local_branch.fetch_tip(context, step_context, local.remote)
     local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
     context.git.report_command(f"git update-ref {shlex.quote(ref)} {short(local.remote)}")
     upstream = f"--set-upstream-to={remote}/{local.branch}"

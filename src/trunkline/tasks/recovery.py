@@ -39,7 +39,7 @@ def conclude(session: TaskSession, scope: Scope, performed: RunResult) -> None:
         )
     above = scope.stack.above(scope.entry)
     if (StepName.NEXT, None) in performed.outcomes:
-        session.terminal.next(task_command("status") if above is None else next_entry.landing(above))
+        session.terminal.next(task_command("status") if above is None else next_entry.landing(above, scope.options))
 
 
 @landing_task("continue", mutates=True)
