@@ -108,8 +108,8 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
     Each action is skipped if it has already happened.
 
     Raises:
-        Refused: GitHub does not reopen it; the base is deleted again, and the error names a command
-            that creates a new pull request.
+        Refused: GitHub does not reopen it; the restored base is deleted again, and the error names a
+            command that creates a new pull request.
     """
     context.observer.changed()
     view = context.view()
@@ -132,23 +132,21 @@ def restore(context: Context, step_context: StepContext) -> Outcome:
 
 
 def abort_incomplete(context: Context, step_context: StepContext) -> tuple[Outcome, ...]:
-    """Abort an incomplete rescue by deleting the branches that it restored.
+    """Abort an incomplete rescue by deleting the base that it restored.
 
-    A pull request that is open again stays open: closing it would be for good.
+    A restored head stays, since it holds the commits of the pull request. A pull request that is open
+    again stays open: closing it would be for good.
     """
     lost = _begun(step_context)
     if lost is None:
         return ()
     pr = context.view().known(context.entry.pr)
     if pr.state is PrState.OPEN:
-        kept = (
-            ()
-            if pr.base == lost.onto
-            else (f"it targets {pr.base}: gh pr edit {pr.number} --base {shlex.quote(lost.onto)}",)
-        )
-        return (Outcome("rescue", f"#{pr.number} is open again and stays so", StepStatus.WARNED, kept),)
-    _remove(context, step_context, lost)
-    return (Outcome("rescue", f"given up; {lost.base} is as gone as it was"),)
+        edit = f"it targets {pr.base}: gh pr edit {pr.number} --base {shlex.quote(lost.onto)}"
+        target = (edit,) if pr.base != lost.onto else ()
+        return (Outcome("rescue", f"#{pr.number} is open again and stays so", StepStatus.WARNED, target),)
+    kept = _remove(context, step_context, lost)
+    return (Outcome("rescue", f"#{pr.number} stays closed", StepStatus.WARNED if kept else StepStatus.DONE, kept),)
 
 
 def _look(view: View, pr: PullRequest) -> _Lost:
@@ -183,7 +181,7 @@ def _look(view: View, pr: PullRequest) -> _Lost:
 
 
 def _begun(step_context: StepContext) -> _Lost | None:
-    """Return the rescue that an earlier process of this run began, from the journal, or None."""
+    """Return the rescue that this run has logged before, in this process or another one; None if it has not."""
     for record in journal.read(step_context.journal.path).records:
         if isinstance(record, records.PullRequestReopened):
             gone = tuple((branch_name(each.branch), each.tip) for each in record.gone)
@@ -206,10 +204,10 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
     try:
         context.github.edit(pr.number, state="open")
     except Refused as refused:
-        _remove(context, step_context, lost)
+        kept = _remove(context, step_context, lost)
         raise Refused(
             f"GitHub does not reopen #{pr.number}",
-            why=f"{refused.why}\n{lost.base} is removed again; this makes a new pull request of the same branch",
+            why="\n".join((refused.why, *kept, "the next command makes a new pull request of the same branch")),
             next_command=_replacement(context.project, pr, lost.onto),
         ) from refused
     context.observer.changed(Part.REMOTE)
@@ -217,7 +215,11 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
 
 
 def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[str, ...]:
-    """Delete the restored base, unless the entry or another pull request is based on it."""
+    """Delete the restored base, unless an open pull request is based on it or somebody pushed to it.
+
+    Returns:
+        The reason for which it stays, or ().
+    """
     restored = dict(lost.gone).get(lost.base)
     if restored is None or lost.base == lost.onto:
         return ()

@@ -48,11 +48,11 @@ class Undo(msgspec.Struct, frozen=True):
 
 
 def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo | None:
-    """Return the run to revert: the named one, or the newest finished one with changes; or None.
+    """Return the run to revert: the named one, or the newest one with something to undo; None if there is none.
 
-    A run that set out to move a branch, and failed or changed what stays, is passed over only by name: after a
-    `land` that failed at once, `undo` does not take back the `restack` before it. A run that found nothing to do
-    is passed over.
+    Runs that were aborted or found nothing to do are skipped. A run that planned to move a branch, and has
+    nothing to undo, is not: after a `land` that failed at once, `undo` does not revert the `restack` before it.
+    Then the error names the command that does.
 
     Raises:
         Paused: the run is paused.
@@ -78,9 +78,9 @@ def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo 
 
 
 def _older(newest: Run, older: Run) -> Refused:
-    """Return the refusal to undo a run that is not the newest one that set out to move a branch."""
+    """Return the refusal to undo a run before the newest one that planned to move a branch."""
     unchanged = "it ended before it changed anything"
-    kept = "what it changed cannot be taken back, or nothing was left to do: a merge stays"
+    kept = "its changes cannot be undone (a merge, for example), or are undone already"
     return Refused(
         f"{open_run.name_of(newest)}, the newest run, has nothing to undo",
         why=f"{kept if newest.changed else unchanged} (run {newest.id})\n"
@@ -162,7 +162,8 @@ def _refuse(undo: Undo) -> None:
         moved = next(change for change in undo.changes if changed.drifted(context, (change,), context.view))
         raise changed.drift(context.of_pr(moved.pr).entry, found)
     _refuse_missing(undo)
-    # A checkout that goes to an entry's branch again leaves the branch where its changes are staged.
+    # `add` switched from this branch to the new entry's branch, and `undo` of its undo does so again: the
+    # staged changes go with the checkout, so nothing stands in the way of the branch that it leaves.
     left = {each.added.came_from for each in undo.changes if isinstance(each, EntryTakenOut) and each.added.commit}
     for change in undo.changes:
         if isinstance(change, LocalMoved) and not change.created:

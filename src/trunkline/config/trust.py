@@ -57,14 +57,14 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 def effective(git: Git, found: StackText) -> StackText:
-    """Return the stack.toml that counts: the one that was found, or trunk's where that one is merely older.
+    """Return the stack.toml that counts: the one that was found, or trunk's if the found one is older.
 
     Args:
         git: the checkout.
         found: the file that was found.
 
     Raises:
-        Refused: its policy is neither trunk's nor confirmed; names every difference.
+        Refused: its policy is neither trunk's nor confirmed; the error names every difference.
     """
     if os.environ.get(VARIABLE) == "checkout" or found.of_trunk:
         return found
@@ -161,7 +161,7 @@ class _Holder(msgspec.Struct, frozen=True):
 
 
 def _holder(git: Git, found: StackText) -> _Holder | None:
-    """Return the repository that holds a file; None: none does, somebody named it by TRUNKLINE_STACK_FILE.
+    """Return the repository that holds a file; None: a user named a file outside by TRUNKLINE_STACK_FILE.
 
     The directory counts, not where a link leads: a branch could link to a file that git does not track.
     """
@@ -174,7 +174,7 @@ def _holder(git: Git, found: StackText) -> _Holder | None:
     elif not folder.resolve().is_relative_to(git.cwd.resolve()):
         raise Refused(
             f"{found.path} is not in the checkout: a directory of its path is a link",
-            why="a branch could lead it anywhere",
+            why="a branch can change the target of the link",
             next_command="unset TRUNKLINE_STACK_FILE",
         )
     elif _is_in_git_directory(git, folder):
@@ -251,7 +251,7 @@ def _default_branch(git: Git, remote: str = "") -> str:
 
 
 def _is_older(git: Git, found: StackText, origin: Origin) -> bool:
-    """Say whether the found file is one that trunk had before: then trunk's own counts."""
+    """Return whether trunk had the found file before: then trunk's current one counts."""
     holder = git.at(Path(os.path.abspath(found.path)).parent)  # noqa: PTH100 -- as above
     text = found.text.replace("\r\n", "\n")  # as git keeps it
     blob = holder.query("hash-object", "--stdin", stdin=text.encode()).text
@@ -270,7 +270,7 @@ def confirm(git: Git, found: StackText) -> None:
 
 
 def carry_over(git: Git, before: StackText, after: StackText) -> None:
-    """Confirm what we made of a confirmed file ourselves."""
+    """Confirm a file that trunkline made from a confirmed one."""
     if policy.digest(policy.policy_of(before.data)) in confirmed(git):
         confirm(git, after)
 

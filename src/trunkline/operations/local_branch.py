@@ -178,7 +178,9 @@ def move(
             checkout.move(git, step_context.lock, old=old, new=new, what=_what(context.entry))
         local_refs.move_ref(git, step_context.lock, branch_ref(branch), new=new, old=old, why=why)
     except (Refused, ExternalError):
-        if along and old is not None and refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch)) != new:
+        if refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch)) == new:
+            raise  # git was killed, or ran into the time limit, after it had moved the ref: the move took effect
+        if along and old is not None:
             checkout.put_back(git, step_context.lock, old=old, new=new)
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
             step_context.log(records.MoveWithdrawn(*about, new=new))

@@ -6,6 +6,7 @@ entry's own commits on trunk. Both are computed in memory.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -165,13 +166,12 @@ def refuse_rewriting(stack: Stack, *choices: tuple[int, MergeChoice]) -> None:
     if stack.land.rewrite != NEVER or not rewritten:
         return
     listed = ", ".join(f"#{number}" for number, _ in rewritten)
-    first = rewritten[0][0]
-    below = [number for number, _ in choices][: [number for number, _ in choices].index(first)]
+    below = [number for number, _ in itertools.takewhile(lambda each: not each[1].reason, choices)]
     raise Refused(
         f"{listed} cannot be merged as {'it is' if len(rewritten) == 1 else 'they are'}",
         why="\n".join(f"#{number} would be {described(choice)}" for number, choice in rewritten)
         + '\nstack.toml has [land] rewrite = "never"; nothing was rewritten',
-        next_command=_landing_up_to(below[-1]) if below else task_command("rebase", "--pr", first),
+        next_command=_landing_up_to(below[-1]) if below else task_command("rebase", "--pr", rewritten[0][0]),
     )
 
 

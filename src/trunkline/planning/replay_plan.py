@@ -86,8 +86,8 @@ def own_commits(view: View, tip: Oid) -> Ownership:
 def own_commit_count(view: View, tip: Oid) -> int:
     """Return the number of an entry's own commits below a tip.
 
-    What our replay left on the base are exactly these, without a second decision. If the decision is
-    not certain, the commits between the tip and its base are counted.
+    If a replay of ours put the tip onto the base, they are the commits between the two. Otherwise the fork
+    point is decided; while the decision is not certain, the commits between the tip and its base are counted.
     """
     excluded = list(dict.fromkeys([base_of(view).oid, own_base_of(view, tip)]))
     between = history.reachable(view.git, [tip], excluded)

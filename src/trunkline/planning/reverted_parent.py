@@ -20,14 +20,15 @@ from trunkline.planning.parents import open_below
 def refuse_undecided(view: View, work: ReplayPlan, done: Replay) -> None:
     """Check that the result of a replay does not depend on a parent that trunk reverted.
 
-    It depends if a commit conflicts in a path that the revert changed, or becomes empty there. Any
-    other replay comes to the same with and without the parent: a warning suffices. A branch that
-    contains the revert has been replayed onto it before.
+    It depends if a commit that changes a path of the revert conflicts or becomes empty. Any other replay has
+    the same result with and without the parent: a warning suffices. A branch that contains the revert has been
+    replayed onto it before.
 
     Raises:
         Paused: it depends, and `--fork-point` does not answer for the entry.
     """
-    if not (done.conflict or done.emptied or done.dropped) or open_below(view) is not None:
+    is_as_before = not (done.conflict or done.emptied or done.dropped)
+    if is_as_before or open_below(view) is not None or resolve_fork_point(view) is not None:
         return
     for reverted in reverted_below(view):
         if history.is_ancestor(view.git, reverted.by, work.tip):
@@ -37,12 +38,12 @@ def refuse_undecided(view: View, work: ReplayPlan, done: Replay) -> None:
             _line(commit, undone.intersection(paths), end) for commit, paths, end in _affected(view, work, done)
         )
         lines = [line for line in affected if line]
-        if lines and resolve_fork_point(view) is None:
+        if lines:
             raise _question(view, work, reverted, lines)
 
 
 def _affected(view: View, work: ReplayPlan, done: Replay) -> list[tuple[Commit, tuple[str, ...], str]]:
-    """Return the own commits that do not come to what they were, with their paths and what becomes of them."""
+    """Return the own commits that conflict or become empty, each with its paths and its outcome in words."""
     gone = {old for old, new in done.mapped if new in done.emptied} | {*done.dropped}
     found = [(commit, _changed(view, commit), "would be empty") for commit in work.own if commit.oid in gone]
     return [*found, (*done.conflict, "conflicts")] if done.conflict else found
@@ -62,8 +63,8 @@ def _question(view: View, work: ReplayPlan, reverted: Reverted, lines: list[str]
     switch = f"git switch --create reapply-{number} {shlex.quote(view.world.trunk)}"
     brings = f"{switch} && git revert --no-edit {reverted.by}"
     return Paused(
-        f"{entry.full_label}: {reverted.in_words(view.tracking)}, and a person must say what becomes of its commits;"
-        " its branch stays as it is until then",
+        f"{entry.full_label}: {reverted.in_words(view.tracking)}, and the result of its replay depends on that;"
+        " a person must decide, and its branch stays as it is until then",
         why="\n".join(lines),
         next_command=(
             same_command({"fork-point": str(work.fork)}, pr=entry.key, comment=effect),

@@ -50,21 +50,21 @@ def changes_of(stack: Stack, run: Run, observe: Callable[[], World] | None = Non
     Raises:
         TrunklineError: the request to GitHub failed.
     """
-    numbered, intended = _created_numbers(run), _intents(stack, run)
+    of_created, intended = _of_created_pulls(run), _intents(stack, run)
     merged = {key for key, intents in intended.items() if _stays(run, key, intents, observe)}
     lost_bases = {stack.entry(key).branch for key in merged}
-    joined_ones = (change for key, each in intended.items() if key not in merged for change in _joined(key, each))
-    revertible = (_without_base(change, lost_bases) for change in joined_ones)
-    found = [each for each in revertible if is_different(each) and not _is_taken_over(stack, each, numbered)]
+    changes = (change for key, each in intended.items() if key not in merged for change in _joined(key, each))
+    revertible = (_without_base(change, lost_bases) for change in changes)
+    found = [each for each in revertible if is_different(each) and not _is_taken_over(stack, each, of_created)]
     return tuple(sorted((_with_index(change, run) for change in found), key=rank))
 
 
 def _with_index(change: Change, run: Run) -> Change:
     """Return a move beneath a checkout with the trees of the index that `--all` changed."""
-    staged = run.begun.staged
-    if staged is None or staged.index == staged.wanted or not isinstance(change, LocalMoved):
+    if not isinstance(change, LocalMoved) or not change.keeps_files:
         return change
-    if not change.keeps_files:
+    staged = run.begun.staged
+    if staged is None or staged.index == staged.wanted:
         return change
     return replace(change, index=staged.index, index_left=staged.wanted)
 
@@ -83,21 +83,21 @@ def _without_base(change: Change, merged: Collection[BranchName]) -> Change:
     return change
 
 
-def _created_numbers(run: Run) -> frozenset[BranchName]:
+def _of_created_pulls(run: Run) -> frozenset[BranchName]:
     """Return the branches whose pull requests the run created, or closed because a reverted run had created them."""
     ended = (record for record in run.records if isinstance(record, records.PullRequestClosed))
     return frozenset(record.branch for record in ended if record.number is not None)
 
 
-def _is_taken_over(stack: Stack, change: Change, numbered: frozenset[BranchName]) -> bool:
-    """Return whether a change is a push to a pull request that the run found, and gave its entry the number of.
+def _is_taken_over(stack: Stack, change: Change, of_created: frozenset[BranchName]) -> bool:
+    """Return whether a change is a push to a pull request that existed before the run, which recorded its number.
 
-    It stays: without its commits GitHub could close that pull request for good.
+    The push stays: without its commits GitHub could close that pull request for good.
     """
     if not is_pushed_back(change) or change.deleted:
         return False
     entry = stack.entry(change.pr)
-    return entry.number is None and entry.branch not in numbered
+    return entry.number is None and entry.branch not in of_created
 
 
 def _intents(stack: Stack, run: Run) -> dict[EntryKey, list[Intent]]:

@@ -1,0 +1,56 @@
+"""Abort after git, or somebody else, changed more than a failed run knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.inprocess import Desk, desk
+from trunkline.commands import rescue
+from trunkline.domain.errors import ExternalError
+from trunkline.domain.names import branch_name, branch_ref, oid
+from trunkline.domain.snapshot import PrState
+from trunkline.domain.step import StepStatus
+from trunkline.git import local_refs
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Yield the stack of three entries."""
+    with desk(monkeypatch) as place:
+        yield place
+
+
+def test_a_branch_that_moved_before_git_failed(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git was killed after it had moved the ref, so it looks like a failure: abort moves the branch back."""
+    stack.clone.git("switch", "--quiet", "main")
+    before, move_ref = stack.tips(), local_refs.move_ref
+
+    def moved_too_late(git: Any, lock: Any, ref: str, **change: Any) -> None:
+        move_ref(git, lock, ref, **change)
+        if ref == branch_ref(branch_name("one")):
+            raise ExternalError("git update-ref was ended by SIGKILL")
+
+    stack.trunk_commits("trunk moves", {"t.txt": "t\n"})
+    with monkeypatch.context() as patch:
+        patch.setattr(local_refs, "move_ref", moved_too_late)
+        error = stack.restack().error
+    assert isinstance(error, ExternalError)
+    assert stack.tips()["one"] != before["one"]
+    assert stack.abort() is not None
+    assert stack.tips() == before
+
+
+def test_a_restored_base_that_others_pushed_to(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The abort of a rescue keeps it, and says why."""
+    stack.hub.pulls[2].state = PrState.CLOSED
+    restored = oid(stack.hub.tip("one"))
+    stack.push_commit("one", "theirs", {"theirs.txt": "theirs\n"})
+    lost = rescue._Lost(((branch_name("one"), restored),), branch_name("one"), branch_name("main"))
+    monkeypatch.setattr(rescue, "_begun", lambda _: lost)
+    (outcome,) = rescue.abort_incomplete(stack.entry_context(2), None)  # type: ignore[arg-type]  # nothing is logged
+    theirs = stack.hub.tip("one")
+    assert (outcome.message, outcome.mark) == ("#2 stays closed", StepStatus.WARNED)
+    assert outcome.details == (f"one stays on origin: it is at {theirs[:7]}",)
