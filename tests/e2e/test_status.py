@@ -36,7 +36,7 @@ def test_after_the_parent_was_merged(stack: YardLanding) -> None:
     ran = stack.invoke("status")
     assert ran.code == 0
     assert "✓ #518 Arena  merged 20" in ran.out
-    assert "! #519 Entry  needs restack" in ran.out
+    assert "! #519 Entry  needs rebase" in ran.out
     assert ran.out.splitlines()[-1] == "next: invoke rebase --pr 519"
     assert stack.world() == before
 

@@ -19,6 +19,7 @@ from support.inprocess import Desk, desk
 from support.typist import Typist, sites, typist
 from trunkline.domain.checklist import Line, LineState
 from trunkline.domain.command import task_command
+from trunkline.domain.errors import TransientError
 from trunkline.domain.names import pr_number
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import ForcePush, PrState
@@ -456,6 +457,34 @@ def test_ready_of_an_entry_whose_branch_was_deleted(person: Typist) -> None:
     assert refused.next[0].startswith("git push origin ")
 
 
+@pytest.mark.parametrize("typed", ["land", "land --together", "restack", "sync", "submit", "push --pr 2"])
+def test_a_branch_that_was_deleted_on_the_remote(person: Typist, typed: str) -> None:
+    """The dry run and the run refuse alike, before anything begins, and name the push that restores it."""
+    tip = person.desk.clone.refs()["refs/heads/two"]
+    person.desk.hub.bare.git("update-ref", "-d", "refs/heads/two")
+    for line in (f"invoke {typed} --dry-run", f"invoke {typed} --yes"):
+        refused = person(line)
+        assert refused.code == 5, line
+        assert refused.next == [f"git push origin {tip}:refs/heads/two"], line
+    assert person.desk.open_run() is None
+
+
+def test_an_entry_between_merged_ones(person: Typist) -> None:
+    """The next command is for the lowest entry above that is not merged."""
+    for number in (1, 2):
+        person.desk.merge(number)
+    assert person("invoke next --pr 1").next == ["invoke rebase --pr 3"]
+    person.follow(person("invoke rebase --pr 1"), "context/view.py:_open", "invoke rebase --pr 3")
+    person.desk.merge(3)
+    assert person("invoke next --pr 1").next == ["invoke status"]
+
+
+def test_github_is_out_of_reach(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command is next."""
+    monkeypatch.setattr(person.desk.hub, "down", TransientError("GitHub could not be reached"))
+    assert person("invoke restack --dry-run").next == [f"invoke restack --skip {SKIP} --dry-run"]
+
+
 def test_trunk_without_a_stack_file(person: Typist) -> None:
     """`verify` leads to `init --track`, which takes the file off git's list, and then to trunk's signers."""
     person.desk.trunk_commits("no stack.toml", {"stack.toml": None})
@@ -591,7 +620,8 @@ ELSEWHERE: dict[str, str] = {
     "commands/ci_workflow.py:check": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "commands/ci_workflow.py:_require_label": "tests/e2e/test_ci.py::test_it_is_checked_and_never_overwrites",
     "commands/ci_workflow.py:_require_noxfile": "tests/e2e/test_init.py::test_the_files_of_a_rust_repository",
-    "commands/init_update.py:update": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
+    "commands/init_update.py:update": "tests/git/test_sync.py::test_a_stack_file_that_changes_while_it_is_compared",
+    "commands/init_update.py:_update": "tests/git/test_stack_file.py::test_mending_dirties_no_branch_of_a_stack",
     "commands/land.py:entries_of": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/absorb.py:nothing_to_do": "tests/git/test_absorb.py::test_printed_and_json",
     "commands/add.py:plan": "tests/git/test_add.py::test_what_was_forgotten",

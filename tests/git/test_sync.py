@@ -11,11 +11,15 @@ from support.inprocess import Desk, desk, kill_at
 from support.typist import typist
 from trunkline.commands import init, init_update, sync
 from trunkline.commands.init_update import Checked
-from trunkline.domain.discover import Change, Difference
+from trunkline.context.loading import load_stacks, top_of
+from trunkline.domain.discover import Change, Difference, Found
+from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import StepName, StepStatus
 from trunkline.engine import RunResult
+from trunkline.github.pull_request_list import PullRequestList
+from trunkline.state import lock
 
 NOTHING = {StepStatus.NOTHING}
 
@@ -135,6 +139,28 @@ def test_the_next_stack_begins(
         assert ran.next == ["invoke status"]
     assert len(written) == 1
     assert stack.tips() == {}
+
+
+def test_a_stack_file_that_changes_while_it_is_compared(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written under the lock, and only if it is what was compared."""
+    stack.own_stack(monkeypatch)
+    git = top_of(stack.clone.adapter)
+    seen = init.PullRequestStacks(
+        git, "origin", branch_name("main"), (), Found((), {}), PullRequestList("main", (), ()), ()
+    )
+    compared = Checked(load_stacks(git)[0], (), ())
+    with (
+        lock.hold(git.state_dir(), run="another"),
+        pytest.raises(Refused, match="another trunkline run holds this repository"),
+    ):
+        init_update.update(seen, [compared])
+    file = stack.root / "stack.toml"
+    changed = file.read_text()[: file.read_text().rindex("[[entry]]")]
+    file.write_text(changed)
+    with pytest.raises(Refused, match="changed while it was compared with GitHub") as refused:
+        init_update.update(seen, [compared])
+    assert refused.value.next_commands == ("invoke init --update",)
+    assert file.read_text() == changed
 
 
 @pytest.mark.parametrize("number", [3, 6, 9, 13, 15])

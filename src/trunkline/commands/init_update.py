@@ -33,6 +33,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.git import refs
 from trunkline.github.client import GitHub
 from trunkline.operations import stack_file
+from trunkline.state import lock
 from trunkline.system.files import replace_bytes
 
 
@@ -186,8 +187,21 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = 
 
     Raises:
         Paused: a paused run needs the stack as it is.
-        Refused: a stack would have no entry left, or the file belongs to another branch.
+        Refused: another run holds the lock, the file changed since it was compared, a stack would have no
+            entry left, or the file belongs to another branch.
     """
+    with lock.hold(seen.git.state_dir(), run="init"):
+        stacks = load_stacks(seen.git)
+        if any(each.stack not in stacks for each in checked):
+            raise Refused(
+                "stack.toml changed while it was compared with GitHub",
+                why="it was not written",
+                next_command=task_command("init", "--update"),
+            )
+        return _update(seen, checked, drop=drop)
+
+
+def _update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) -> Path:
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
 
     refuse_while_paused(seen, checked)

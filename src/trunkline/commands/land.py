@@ -25,7 +25,7 @@ from trunkline.planning.merge_as_is import Terms
 from trunkline.planning.parents import open_below
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
-from trunkline.steps import cleanup, merge, replay, unchanged, wait
+from trunkline.steps import cleanup, fetch, merge, replay, unchanged, wait
 
 TASK = "land"
 _LEFT_OUT = frozenset({StepName.CHECKLIST, StepName.NEXT})
@@ -42,12 +42,13 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
 
     Raises:
         WrongFlag: a condition of the merge is skipped.
-        Refused: no entry is open, or a replay differs from git's own merges.
+        Refused: no entry is open, a remote branch was deleted, or a replay differs from git's own merges.
         Paused: the user must decide which commits are an entry's own.
     """
     refuse_contradiction(context.project)
     view = context.view()
     entries = entries_of(view, up_to)
+    fetch.refuse_deleted(view)
     heads.load(view)
     terms = merge_as_is.terms_of(context.observer, context.stack)
     steps = list[Step]()

@@ -80,6 +80,7 @@ def _push_within_rebase(context: Context, step_context: StepContext) -> Outcome:
 
 _PLANNERS_IN_REBASE = {
     **_PLANNERS,
+    StepName.FETCH: fetch.plan_in_run,
     StepName.SWITCH: switch.plan_in_rebase,
     StepName.PUSH: push.plan_in_rebase,
     StepName.READY: ready.plan_in_rebase,

@@ -67,7 +67,7 @@ def plan(context: Context) -> Forecast:
             next_command="git fetch --prune",
         )
     heads.load(view)
-    steps = [fetch.plan(view)]
+    steps = [fetch.plan_in_run(view)]
     try:
         for entry in entries:
             step, view = replay.forecast(view.of(entry))

@@ -113,6 +113,14 @@ class View(Scope):
         numbers = {pr.number for pr in self.open_pulls()}
         return tuple(entry for entry in self.stack.entries if entry.number is None or entry.number in numbers)
 
+    def next_unmerged(self) -> Entry | None:
+        """Return the lowest entry above that is not merged."""
+        for entry in self.stack.entries[self.stack.entries.index(self.entry) + 1 :]:
+            pr = self.world.snapshot.pr(entry.key)
+            if pr is None or pr.state is not PrState.MERGED:
+                return entry
+        return None
+
     def pull_request(self) -> PullRequest:
         """Return the entry's pull request.
 
@@ -142,7 +150,7 @@ def waivers(scope: Scope, decisions: Decisions) -> Waivers:
 def _open(view: View) -> PullRequest:
     entry, pr = view.entry, view.known(view.entry.pr)
     if pr.state is PrState.MERGED:
-        above = view.stack.above(entry)
+        above = view.next_unmerged()
         raise Refused(
             f"{entry.label} is merged already",
             why=f"{f'on {pr.merged_at[:10]}' if pr.merged_at else 'it was closed, and trunk has its changes'}; "

@@ -35,7 +35,7 @@ class State(Enum):
     FETCH = "needs fetch"
     DIVERGED = "diverged from the remote"
     MISPLACED = "holds commits of entries above"
-    RESTACK = "needs restack"
+    RESTACK = "needs rebase"
     PUSH = "needs push"
     DRAFT = "draft"
     CONFLICT = "conflicts with its base"

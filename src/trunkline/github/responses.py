@@ -209,7 +209,8 @@ def _classified(response: Response, message: str) -> tuple[type[TrunklineError],
         409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("status")),
         422: (Refused, "GitHub refused the change", task_command("status")),
     }
-    return verdicts.get(status, (TransientError, "GitHub could not be reached or failed", "gh auth status"))
+    failed = f"GitHub failed with status {status}" if status else "GitHub could not be reached"
+    return verdicts.get(status, (TransientError, failed, "gh api rate_limit   # succeeds once it responds"))
 
 
 def _is_githubs(response: Response) -> bool:

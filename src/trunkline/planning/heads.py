@@ -47,6 +47,16 @@ def load(view: View) -> None:
         replay.load(git, open_, git.tree(trunk))
 
 
+def deleted(view: View) -> Refused:
+    """Return the refusal for an open pull request whose branch was deleted on the remote."""
+    remote, head = view.stack.remote, view.pull_request().head_oid
+    return Refused(
+        f"{view.entry.label}: branch {view.entry.branch} no longer exists on {remote}",
+        why="somebody deleted it; it is not created again by itself, because that could be on purpose",
+        next_command=f"git push {shlex.quote(remote)} {head}:{shlex.quote(branch_ref(view.entry.branch))}",
+    )
+
+
 def entry_tip(view: View) -> Tip:
     """Choose the entry's head: the side, local or remote, that contains the other.
 

@@ -59,7 +59,7 @@ def hold(state: Path, *, run: str) -> Iterator[RepositoryLock]:
         InternalError: this is a dry run.
     """
     if _dry_run.get():
-        raise InternalError("a dry run was info_file to change the repository", why="nothing was changed")
+        raise InternalError("a dry run tried to change the repository", why="nothing was changed")
     info_file = state / "lease.json"
     with _opened(state) as lock:
         try:

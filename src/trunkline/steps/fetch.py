@@ -7,13 +7,13 @@ import shlex
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
-from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import local_refs, refs
+from trunkline.planning import heads
 
 
 def plan(scope: Scope) -> Step:
@@ -25,6 +25,25 @@ def plan(scope: Scope) -> Step:
         (f"git fetch {shlex.quote(scope.stack.remote)}",),
         mutates=True,
     )
+
+
+def plan_in_run(view: View) -> Step:
+    """Plan the step as part of a run, which refuses before it changes anything.
+
+    Raises:
+        Refused: see `run`.
+    """
+    refuse_deleted(view)
+    return plan(view)
+
+
+def refuse_deleted(view: View) -> None:
+    """Check that the remote has the branch of every open entry.
+
+    Raises:
+        Refused: see `run`.
+    """
+    _wanted(view)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -67,7 +86,7 @@ def _wanted(view: View) -> dict[str, str]:
         if entry in entries and branch in world.remote_refs:
             wanted[branch] = refs.tracking_ref(remote, entry.branch)
         elif entry in entries and _is_open(view, entry):
-            raise deleted(view.of(entry))
+            raise heads.deleted(view.of(entry))
         elif entry.number is not None and head in world.remote_refs:
             wanted[head] = refs.evidence_ref(entry.number)
     return wanted
@@ -79,13 +98,3 @@ def _is_open(view: View, entry: Entry) -> bool:
         return False
     pr = view.world.snapshot.pr(entry.key)
     return not view.stacked or (pr is not None and pr.state is PrState.OPEN)
-
-
-def deleted(view: View) -> Refused:
-    """Return the refusal for an open pull request whose branch was deleted on the remote."""
-    remote, head = view.stack.remote, view.pull_request().head_oid
-    return Refused(
-        f"{view.entry.label}: branch {view.entry.branch} no longer exists on {remote}",
-        why=f"it is the head of {view.entry.label}; pushing it again by itself could hide why it was deleted",
-        next_command=f"git push {shlex.quote(remote)} {head}:{shlex.quote(branch_ref(view.entry.branch))}",
-    )

@@ -35,11 +35,12 @@ def landing(above: Entry, options: Options) -> Command:
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     """Return the entry above, its state and the next command."""
-    above = context.stack.above(context.entry)
+    above = context.view().next_unmerged()
     if above is None:
-        return Outcome(
-            "next", f"nothing: {context.entry.label} is the top of the stack", StepStatus.NOTHING, data={"pr": None}
-        )
+        is_top = context.stack.above(context.entry) is None
+        label = context.entry.label
+        why = f"{label} is the top of the stack" if is_top else f"every entry above {label} is merged"
+        return Outcome("next", f"nothing: {why}", StepStatus.NOTHING, data={"pr": None})
     pr = context.world().snapshot.pr(above.key)
     if above.number is None:
         state = "no pull request yet"

@@ -22,16 +22,22 @@ from trunkline.git.push import Pushed, RefUpdate, push_arguments, typed
 from trunkline.operations import attested_push
 from trunkline.operations.publish import Update, described, push_all
 from trunkline.planning import pushed_commits
-from trunkline.planning.heads import diverged, foreign_commits
+from trunkline.planning.heads import deleted, diverged, foreign_commits
 from trunkline.planning.journal_queries import planned_remote
 from trunkline.planning.parents import open_below
 from trunkline.planning.verification import require_gates
 
 
 def plan(view: View) -> Step:
-    """Plan the step as a task of its own: a branch that the remote has already needs no push."""
+    """Plan the step as a task of its own: a branch that the remote has already needs no push.
+
+    Raises:
+        Refused: the remote branch was deleted, or the pull request is closed.
+    """
+    if view.local.remote is None:
+        raise deleted(view)
     step = plan_in_rebase(view)
-    if step.publishes or view.local.remote is None or view.local.local is None:
+    if step.publishes or view.local.local is None:
         return step
     return Step(StepName.PUSH, f"nothing: {view.stack.remote} has {view.entry.branch} already", mutates=True)
 
@@ -95,7 +101,7 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     view.pull_request()
     tip, seen = view.local_tip(), view.local.remote
     if seen is None:
-        raise _gone(context)
+        raise deleted(view)
     require_gates(view, tip)
     _refuse_no_commits(view, tip)
     if seen == tip:
@@ -166,7 +172,7 @@ def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
             continue
         if local.remote is None:
             if entry.number is not None:
-                raise _gone(there)
+                raise deleted(there)
         elif local.remote != local.local:
             pushed_commits.refuse(there)
             _refuse_foreign(there, local.remote, local.local)
@@ -237,7 +243,7 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
             continue
         under.pull_request()
         if local.remote is None:
-            raise _gone(under)
+            raise deleted(under)
         if local.remote == local.local:
             local_refs.update_tracking_ref(context.git, step_context.lock, remote, entry.branch, local.local)
             continue
@@ -250,14 +256,6 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
     message = push_all(context, step_context, updates)
     moved = ", ".join(described(update) for update in updates)
     return Outcome("pushed", f"{moved}; all or none, leases held", details=(*message, *left))
-
-
-def _gone(scope: Scope) -> Refused:
-    return Refused(
-        f"{scope.entry.label}: branch {scope.entry.branch} no longer exists on {scope.stack.remote}",
-        why="it is not created again: somebody deleted it",
-        next_command=f"gh pr view {scope.entry.pr}",
-    )
 
 
 def _facts(scope: Scope, old: Oid, new: Oid) -> dict[str, str]:

@@ -15,8 +15,8 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations.publish import set_base
+from trunkline.planning.heads import deleted
 from trunkline.planning.verification import refuse_other_head
-from trunkline.steps.fetch import deleted
 from trunkline.system.polling import poll
 
 LAG_SECONDS = 60.0

@@ -16,7 +16,6 @@ from trunkline.domain.command import name_stack, task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import StepName
 from trunkline.git.git import Git
-from trunkline.steps import next_entry
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import TaskSession
 
@@ -37,9 +36,9 @@ def conclude(session: TaskSession, scope: Scope, performed: RunResult) -> None:
         raise CheckFailed(
             "the checklist has open lines", next_command=task_command("rebase", "--pr", scope.entry.key)
         )
-    above = scope.stack.above(scope.entry)
-    if (StepName.NEXT, None) in performed.outcomes:
-        session.terminal.next(task_command("status") if above is None else next_entry.landing(above, scope.options))
+    following = performed.outcomes.get((StepName.NEXT, None))
+    if following is not None:
+        session.terminal.next(following.data.get("command") or task_command("status"))
 
 
 @landing_task("continue", mutates=True)

@@ -17,8 +17,16 @@ from typing import IO, TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from trunkline.context.loading import top_of
-from trunkline.domain.command import argv_of, caller, exact_command, task_command
-from trunkline.domain.errors import Declined, ExitCode, ExternalError, TrunklineError, UsageError, WrongFlag
+from trunkline.domain.command import Command, argv_of, caller, exact_command, task_command
+from trunkline.domain.errors import (
+    Declined,
+    ExitCode,
+    ExternalError,
+    TransientError,
+    TrunklineError,
+    UsageError,
+    WrongFlag,
+)
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepName, StepStatus, step_names
 from trunkline.git.git import Git
@@ -219,6 +227,8 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
     except TrunklineError as error:
         if isinstance(error, WrongFlag):
             error.next_commands = tuple(session.again(flags) for flags in error.choices)
+        if isinstance(error, TransientError) and not any(isinstance(each, Command) for each in error.next_commands):
+            error.next_commands = (session.again({}), *error.next_commands)
         error.next_commands = error.next_commands or (task_command("continue" if _is_open() else "doctor"),)
         session.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
