@@ -117,3 +117,17 @@ def test_a_stash_of_another_branch_stays(stack: Desk) -> None:
     assert _switch(stack, 1).error is None
     assert _switch(stack, 2).error is None
     assert _text(stack, "two.txt") == "two\n"
+
+
+def test_commits_of_a_detached_head_are_named(stack: Desk) -> None:
+    """A switch leaves them on no branch; the command that is printed keeps them, and then none are named."""
+    stack.clone.git("switch", "--quiet", "--detach")
+    assert _switch(stack, 1).error is None
+    assert not [line for line in stack.quiet.lines if "on no branch" in line]
+    stack.clone.git("switch", "--quiet", "--detach", "two")
+    made = stack.clone.commit("mine", {"mine.txt": "1\n"})
+    assert _switch(stack, 1).error is None
+    (message,) = (line for line in stack.quiet.lines if "on no branch" in line)
+    assert f'{made[:7]} "mine"; to keep: git branch ' in message
+    stack.clone.git(*message.partition("to keep: ")[2].split()[1:])
+    assert stack.clone.head(f"left-at-{made[:7]}") == made

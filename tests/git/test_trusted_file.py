@@ -49,3 +49,23 @@ def test_the_users_own_file(clone: Repo) -> None:
     (clone.path / "stack.toml").write_text(OWN)
     found = reading.read(clone.path / "stack.toml")
     assert trust.effective(clone.adapter, found) is found
+
+
+def test_a_fork_as_origin_that_was_never_fetched(clone: Repo, tmp_path: Path) -> None:
+    """The printed command fetches it; its trunk is then known, and the file is not refused for that reason."""
+    clone.git("switch", "--quiet", "evil")
+    clone.git("remote", "add", "upstream", str(tmp_path / "elsewhere"))
+    found = reading.StackText(clone.path / "stack.toml", OWN, {"gates": {"build": {"run": ["evil"]}}})
+    clone.git("remote", "add", "mine", str(tmp_path / "elsewhere"))
+    with pytest.raises(Refused, match="no remote is called origin") as refused:
+        trust.effective(clone.adapter, found)
+    assert refused.value.next_commands == ("invoke trust",)
+    clone.git("remote", "rename", "mine", "origin")
+    Repo.create(tmp_path / "elsewhere").commit("theirs", {"stack.toml": "schema = 1\n"})
+    with pytest.raises(Refused, match="origin was never fetched") as refused:
+        trust.effective(clone.adapter, found)
+    assert refused.value.next_commands == ("git fetch origin", "invoke trust")
+    clone.git(*refused.value.next_commands[0].split()[1:])
+    with pytest.raises(Refused, match="not set on origin/main") as refused:
+        trust.effective(clone.adapter, found)
+    assert refused.value.next_commands == ("invoke trust",)

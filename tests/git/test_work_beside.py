@@ -14,7 +14,8 @@ from support.repo import Repo
 from trunkline.commands import restack
 from trunkline.context.loading import open_context
 from trunkline.context.run import Context
-from trunkline.domain.errors import Refused, TransientError, WrongFlag
+from trunkline.domain.command import Caller, called_by, task_command
+from trunkline.domain.errors import Refused, TransientError, UsageError, WrongFlag
 from trunkline.domain.options import Options
 from trunkline.domain.step import StepName
 
@@ -164,3 +165,26 @@ def test_the_plan_of_a_stack_that_is_up_to_date_pushes_nothing(stack: Desk) -> N
     plan = restack.forecast(stack.stack_context()).plan
     push = next(step for step in plan.steps if step.name is StepName.PUSH)
     assert push.commands[0].count("--force-with-lease=") == 3
+
+
+SEVERAL = "schema = 1\n" + "".join(
+    f'[[stack]]\nname = "{name}"\n[[stack.entry]]\npr = {number}\nbranch = "{branch}"\n'
+    for name, number, branch in (("kv", 1, "one"), ("docs", 2, "two"))
+)
+
+
+def test_of_several_stacks_the_entry_chooses(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--pr`, TRUNKLINE_PR or the branch that is checked out names an entry of one stack only; `--stack` prevails."""
+    (stack.root / "stack.toml").write_text(SEVERAL)
+    monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(stack.root / "stack.toml"))
+    called_by(Caller(takes={"amend": {"stack"}}))
+    with pytest.raises(WrongFlag, match="several stacks"):
+        entry_here(stack)
+    assert stack.entry_context(2).stack.name == "docs"
+    stack.clone.git("switch", "--quiet", "two")
+    assert (entry_here(stack).stack.name, stack.stack_context().stack.name) == ("docs", "docs")
+    assert task_command("amend") == "invoke amend --stack docs"
+    monkeypatch.setenv("TRUNKLINE_PR", "#1")
+    assert entry_here(stack).stack.name == "kv"
+    with pytest.raises(UsageError, match="#1 is not in"):
+        open_context(None, stack="docs", options=Options(), reporter=stack.quiet, cwd=stack.clone.path)

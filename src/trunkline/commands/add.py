@@ -91,7 +91,7 @@ def plan(context: Context, request: Request) -> Adding:
         )
     ref = branch_ref(branch)
     existing = refs.read_refs(git, ref).get(ref)
-    here = added_entry.current_branch(git)
+    here = refs.current_branch(git)
     below = _below(git, stack, request, branch, here, existing)
     added = AddedEntry(
         branch=branch,

@@ -8,7 +8,6 @@ from trunkline.domain.names import branch_ref
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import refs
 from trunkline.git.git import Git
-from trunkline.operations import added_entry
 
 
 def target(git: Git, stack: Stack, direction: str, count: int = 1) -> Entry | None:
@@ -29,7 +28,7 @@ def target(git: Git, stack: Stack, direction: str, count: int = 1) -> Entry | No
         entry: (branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)) for entry in stack.entries
     }
     held = refs.read_refs(git, *(name for pair in names.values() for name in pair))
-    here = added_entry.current_branch(git)
+    here = refs.current_branch(git)
     entries = [entry for entry, pair in names.items() if held.keys() & set(pair) or entry.branch == here]
     if direction in {"top", "bottom"}:
         found = entries[-1 if direction == "top" else 0] if entries else None

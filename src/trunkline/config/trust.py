@@ -76,7 +76,7 @@ def effective(git: Git, found: StackText) -> StackText:
         return replace(origin.trunk, path=found.path, source=older, of_trunk=True)
     changed = changes(found, origin)
     if changed and policy.digest(policy.policy_of(found.data)) not in confirmed(git):
-        raise _refusal(found, origin, changed)
+        raise _refusal(git, found, origin, changed)
     return found
 
 
@@ -100,14 +100,25 @@ def lines_of(changed: Sequence[Difference], named: str) -> tuple[str, ...]:
     )
 
 
-def _refusal(found: StackText, origin: Origin, changed: Sequence[Difference]) -> Refused:
+def _refusal(git: Git, found: StackText, origin: Origin, changed: Sequence[Difference]) -> Refused:
     what = f"{found.path.name} of this branch is not trusted: it changes what runs; nothing of it was used"
     lines = list(lines_of(changed, origin.named))
     commands: list[str] = [task_command("trust")]
     if not origin.named:
-        lines.append("which branch is trunk is not known here: the remote's default branch was never fetched")
-        commands.insert(0, f"git remote set-head {_REMOTE} --auto")
+        why, learns = _unknown_trunk(git)
+        lines.append(f"which branch is trunk is not known here: {why}")
+        commands[:0] = learns
     return Refused(what, why="\n".join(lines), next_command=tuple(commands))
+
+
+def _unknown_trunk(git: Git) -> tuple[str, tuple[str, ...]]:
+    """Return why the default branch is not known, with the command that fetches or records it, if there is one."""
+    remotes = git.cached_query("remote").lines
+    if _REMOTE not in remotes:
+        return f"no remote is called {_REMOTE}", ()
+    if not git.query("for-each-ref", "--count=1", "--format=x", f"refs/remotes/{_REMOTE}/").lines:
+        return f"{_REMOTE} was never fetched", (f"git fetch {_REMOTE}",)
+    return "the remote's default branch was never fetched", (f"git remote set-head {_REMOTE} --auto",)
 
 
 def origin_of(git: Git, found: StackText) -> Origin:

@@ -11,13 +11,14 @@ from trunkline.config import location, reading, trust, validation
 from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.domain.choices import nearest, require_known
+from trunkline.domain.command import name_stack
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused, TrunklineError, UsageError, WrongFlag
 from trunkline.domain.names import branch_ref, entry_key, short
 from trunkline.domain.options import Options
 from trunkline.domain.repository import repository_of
 from trunkline.domain.snapshot import PrState, Snapshot
-from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.stack import Entry, Stack, stack_of
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
 from trunkline.git.git import Git
@@ -35,7 +36,7 @@ def open_context(
 
     Args:
         pr: `--pr`; None: TRUNKLINE_PR, else the pull request of the current branch.
-        stack: `--stack`; "" if stack.toml has only one.
+        stack: `--stack`; "": the only one, or the one that has the entry.
         options: the other options.
         reporter: receives progress events.
         cwd: a directory inside the checkout; default: the current one.
@@ -45,7 +46,7 @@ def open_context(
         Refused: the repository is shallow, or its stack.toml is part of a branch and changes which
             programs run.
     """
-    git, chosen, _ = _found(stack, cwd)
+    git, chosen, _ = _found(stack, _asked(pr), cwd)
     project = _opened(git, chosen, "", options, reporter)
     return open_run_context(project, _entry(project, pr), stacked=False)
 
@@ -59,16 +60,26 @@ def open_stack(
 ) -> Context:
     """Find the checkout, its stack.toml and the repository, for a task of the whole stack.
 
-    Args and errors are those of `open_context`; the entry is the bottom one.
+    Args and errors are those of `open_context`; of several stacks, the branch that is checked out chooses.
+    The entry is the bottom one.
     """
-    git, chosen, source = _found(stack, cwd)
+    git, chosen, source = _found(stack, "", cwd)
     return open_run_context(_opened(git, chosen, source, options, reporter), chosen.entries[0], stacked=True)
 
 
-def _found(name: str, cwd: Path | None) -> tuple[Git, Stack, str]:
+def _found(name: str, entry: str, cwd: Path | None) -> tuple[Git, Stack, str]:
     git = top_of(Git(cwd or Path.cwd()))
     found = trust.effective(git, found_text(git))
-    return git, choose_stack(validation.stacks_of(found), name), found.source
+    stacks = validation.stacks_of(found)
+    if not name and len(stacks) > 1:
+        name = stack_of(stacks, entry or refs.current_branch(git))
+        name_stack(name)  # the commands that are printed are typed on another branch, perhaps
+    return git, choose_stack(stacks, name), found.source
+
+
+def _asked(pr: str | None) -> str:
+    """Return the entry that `--pr` or the environment names, or ""."""
+    return (pr if pr is not None else os.environ.get("TRUNKLINE_PR")) or ""
 
 
 def _opened(git: Git, chosen: Stack, source: str, options: Options, reporter: Reporter) -> Project:
@@ -176,10 +187,9 @@ def choose_stack(stacks: Sequence[Stack], name: str) -> Stack:
 
 def _entry(project: Project, pr: str | None) -> Entry:
     git, stack = project.git, project.stack
-    asked = pr if pr is not None else os.environ.get("TRUNKLINE_PR")
-    if asked:
+    if asked := _asked(pr):
         return stack.entry(entry_key(asked))
-    here = git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    here = refs.current_branch(git)
     for entry in stack.entries:
         if entry.branch == here:
             return entry

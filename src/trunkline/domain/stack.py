@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -309,3 +309,19 @@ class Stack(msgspec.Struct, frozen=True):
         """Return the entry directly above `entry`, if there is one."""
         index = self.entries.index(entry) + 1
         return self.entries[index] if index < len(self.entries) else None
+
+
+def stack_of(stacks: Sequence[Stack], entry: str) -> str:
+    """Return the name of the stack that has an entry and has not landed; "" for none.
+
+    Args:
+        stacks: the stacks of stack.toml, which have no entry in common.
+        entry: a pull request or a branch; "" for none.
+    """
+    key = entry.removeprefix("#")
+    with_entry = (
+        stack.name
+        for stack in stacks
+        if not stack.landed and any(key in {str(each.key), each.branch} for each in stack.entries)
+    )
+    return next(with_entry, "")

@@ -91,6 +91,13 @@ def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[
     return read_commits(git, found)
 
 
+def on_no_ref(git: Git, tip: Oid) -> tuple[Commit, ...]:
+    """Return the commits that a commit reaches and no ref does, oldest first."""
+    refs = ("--not", "--glob=refs/*", "--not")  # --all would include a detached HEAD (git-rev-list(1))
+    listed = git.query("rev-list", "--topo-order", "--reverse", *refs, "--end-of-options", tip)
+    return read_commits(git, [oid(line) for line in listed.lines])
+
+
 def _prove(git: Git, tips: Sequence[Oid], reached: Sequence[Oid]) -> None:
     """Mark everything that complete commits reach as complete."""
     if all(tip in git.complete or tip in git.referenced for tip in tips):

@@ -43,6 +43,11 @@ def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
     return found
 
 
+def current_branch(git: Git) -> str:
+    """Return the branch that is checked out; "" on a detached HEAD."""
+    return git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+
+
 def usual_remote(names: Sequence[str]) -> str | None:
     """Return origin, or the only remote; None: there is none, or there are several without origin."""
     if DEFAULT_REMOTE in names:

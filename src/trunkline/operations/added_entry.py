@@ -66,7 +66,7 @@ def check_out(git: Git, step_context: StepContext, added: AddedEntry) -> None:
     """Check out the new branch: the files that its commit took in stay, or move with it."""
     assert added.commit is not None  # noqa: S101 -- checked by the caller
     assert added.staged is not None  # noqa: S101 -- set with the commit
-    if current_branch(git) == added.branch:
+    if refs.current_branch(git) == added.branch:
         return
     lock, target = step_context.lock, git.tree(added.commit)
     checkout.put_back(git, lock, old=added.staged, new=added.commit)  # a killed process may have moved half of it
@@ -114,7 +114,7 @@ def take_back(git: Git, step_context: StepContext, stack: str, added: AddedEntry
     )
     if added.commit is None or added.staged is None or added.head is None:
         return Outcome("added", f"{added.branch} is no entry any more")
-    here, same = current_branch(git), git.tree(added.staged) == git.tree(added.commit)
+    here, same = refs.current_branch(git), git.tree(added.staged) == git.tree(added.commit)
     came_from = branch_ref(branch_name(added.came_from)) if added.came_from else ""
     stays = bool(came_from) and refs.read_refs(git, came_from).get(came_from) == added.head
     movable = same or not work_trees.changed_paths(git)
@@ -130,8 +130,3 @@ def take_back(git: Git, step_context: StepContext, stack: str, added: AddedEntry
         index.put_back(git, lock, held=git.tree(added.staged), wanted=added.index)
         return Outcome("added", f"{added.branch} is no entry any more; its changes are back on {added.came_from}")
     return Outcome("added", f"{added.branch} is no entry any more; your checkout stays")
-
-
-def current_branch(git: Git) -> str:
-    """Return the branch that is checked out; "" on a detached HEAD."""
-    return git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text

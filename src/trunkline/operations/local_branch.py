@@ -13,12 +13,15 @@ from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
+from trunkline.domain.commits import counted
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_name, branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.stack import Entry
+from trunkline.domain.words import listed_briefly
 from trunkline.engine import StepContext
 from trunkline.git import checkout, history, local_refs, obstacles, refs
+from trunkline.git.git import Git
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
@@ -134,6 +137,19 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
                 checkout.put_back(git, step_context.lock, old=old, new=new)
         raise
     context.observer.changed(Part.LOCAL)
+
+
+def left_behind(git: Git) -> tuple[str, ...]:
+    """Return a line about the commits of a detached HEAD that no ref holds, with the command that keeps them."""
+    head = git.resolve("HEAD")
+    if head is None or refs.current_branch(git):
+        return ()
+    commits = history.on_no_ref(git, head)
+    if not commits:
+        return ()
+    names = listed_briefly([f'{short(each.oid)} "{each.subject}"' for each in commits])
+    keep = f"git branch left-at-{short(head)} {short(head)}"
+    return (f"warning: on no branch: {counted(len(commits))} of your detached HEAD, {names}; to keep: {keep}",)
 
 
 def _what(entry: Entry) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 
+from msgspec.structs import replace
+
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.names import short
 from trunkline.domain.stack import Stack
-from trunkline.domain.step import Outcome, Step, StepName
+from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.operations import added_entry
+from trunkline.operations import added_entry, local_branch
 
 
 def plan(stack: Stack, added: AddedEntry) -> Step:
@@ -30,6 +32,9 @@ def plan(stack: Stack, added: AddedEntry) -> Step:
 
 def run(context: Context, step_context: StepContext, added: AddedEntry) -> Outcome:
     """Make the entry; errors as of `added_entry.put_in`."""
+    behind = local_branch.left_behind(context.git) if added.commit is not None else ()
     outcome = added_entry.put_in(context.git, step_context, context.stack, added)
     context.observer.changed(Part.LOCAL)
-    return outcome
+    if not behind:
+        return outcome
+    return replace(outcome, mark=StepStatus.WARNED, details=(*behind, *outcome.details))

@@ -14,8 +14,8 @@ from trunkline.domain.names import branch_ref, short
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import local_refs, obstacles
-from trunkline.operations import added_entry, inclusion, local_branch, stashed
+from trunkline.git import local_refs, obstacles, refs
+from trunkline.operations import inclusion, local_branch, stashed
 from trunkline.operations.local_branch import dirty, refuse_elsewhere, refuse_unmovable
 
 
@@ -52,7 +52,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         mark, messages = stashed.bring_back(context.git, context.observer, step_context, branch)
         return Outcome("on branch", str(branch), mark if messages else StepStatus.NOTHING, messages)
     _refuse_switch(view)
-    left = added_entry.current_branch(context.git)
+    left = refs.current_branch(context.git)
+    behind = () if left else local_branch.left_behind(context.git)
     put_away = bool(view.local.changes)
     if put_away:
         stashed.put_away(context.git, context.observer, step_context, left)
@@ -60,7 +61,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     local_branch.switch(context, step_context, old=head, new=tip)
     mark, messages = stashed.bring_back(context.git, context.observer, step_context, branch)
     stays = (f"your changes on {left or 'a detached HEAD'} are stashed",) if put_away else ()
-    return Outcome("switched", f"to {branch}", mark, (*stays, *messages))
+    return Outcome("switched", f"to {branch}", StepStatus.WARNED if behind else mark, (*behind, *stays, *messages))
 
 
 def _refuse_switch(view: View) -> None:
