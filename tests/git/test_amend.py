@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -328,3 +329,12 @@ def test_a_file_name_with_a_newline(stack: Desk) -> None:
     outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request())
     assert outcome is not None
     assert outcome.details == ("to take in two\\nnext: none: invoke amend --all",)
+
+
+def test_a_branch_in_another_work_tree_leads_there(stack: Desk) -> None:
+    """A switch to it would fail; the printed command leads to the work tree that has it."""
+    assert refusal(lambda: amended(stack, 1)).next_commands == ("git switch one",)
+    stack.clone.git("worktree", "add", "--quiet", str(stack.root / "other"), "one")
+    assert refusal(lambda: amended(stack, 1)).next_commands == (f"cd {stack.root / 'other'}",)
+    shutil.rmtree(stack.root / "other")
+    assert refusal(lambda: amended(stack, 1)).next_commands[0].startswith("git worktree remove ")

@@ -163,6 +163,13 @@ def test_operations_that_do_not_fit(flags: dict[str, Any], what: str) -> None:
         applied(lines_of(STACK), Operation(**flags))
 
 
+def test_an_unknown_commit_leads_to_the_list() -> None:
+    """The next command shows the names of the commits that there are."""
+    with pytest.raises(UsageError) as wrong:
+        applied(lines_of(STACK), Operation(kind="drop", name="ffff"))
+    assert wrong.value.next_commands[0].startswith("invoke modify --print")
+
+
 @pytest.mark.parametrize(
     ("flags", "choices"),
     [

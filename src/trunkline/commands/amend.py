@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import msgspec
 
 from trunkline.commands import rewriting, runner
@@ -19,6 +17,7 @@ from trunkline.domain.rewrite import NewCommit, Staged
 from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.git import history, index, rewrite, work_trees
 from trunkline.git.git import Git
+from trunkline.operations import local_branch
 from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
 
 TASK = "amend"
@@ -105,7 +104,7 @@ def require_checked_out(view: View, *, task: str) -> None:
     raise Refused(
         f"{entry.full_label} is not checked out",
         why=f"{task} takes what is staged in your checkout, which is at another branch; nothing was changed",
-        next_command=f"git switch {shlex.quote(entry.branch)}",
+        next_command=local_branch.to_its_checkout(local),
     )
 
 

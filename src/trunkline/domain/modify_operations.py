@@ -186,5 +186,6 @@ def _commit_position(lines: Lines, name: str) -> tuple[int, int]:
     ]
     if len(found) != 1:
         what = f"names {len(found)} commits" if found else "is no own commit of the stack, nor an entry"
-        raise UsageError(f"{name} {what}", why="`diff` and `status` show the commits of each entry")
+        listed = task_command("modify", "--print", comment="the entries and their commits")
+        raise UsageError(f"{name} {what}", why="nothing was changed", next_command=listed)
     return found[0]

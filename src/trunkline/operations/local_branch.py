@@ -82,6 +82,18 @@ def refuse_elsewhere(local: LocalState) -> None:
         )
 
 
+def to_its_checkout(local: LocalState) -> str:
+    """Return the command that leads to the branch's checkout, here or in another work tree.
+
+    Raises:
+        Refused: the directory of that work tree is gone.
+    """
+    if local.elsewhere and Path(local.elsewhere).exists():
+        return f"cd {shlex.quote(local.elsewhere)}"
+    refuse_elsewhere(local)
+    return f"git switch {shlex.quote(local.branch)}"
+
+
 def check_move(scope: Scope, local: LocalState, new: Oid, *, keeps_files: bool = False) -> None:
     """Raise the errors of `move` before anything changes.
 
