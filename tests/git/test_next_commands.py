@@ -642,7 +642,7 @@ ELSEWHERE: dict[str, str] = {
     "operations/stack_file.py:require_own": "tests/git/test_submit.py::test_a_tracked_stack_file_is_left_alone",
     "operations/stack_file.py:numbered_text": LOOKS,
     "steps/push.py:run_stack": "tests/git/test_unsubmitted.py::test_restack_leaves_what_sits_above_it_to_submit",
-    "tasks/stack.py:land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
+    "tasks/stack.py:_land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/export_receipts.py:export_of": "tests/git/test_attest_story.py::test_receipts_are_exported",
     "commands/init.py:_elsewhere": "tests/e2e/test_init.py::test_nothing_open",
     "commands/init.py:_remote": "tests/e2e/test_init.py::test_other_tools_and_several_stacks",

@@ -1,4 +1,4 @@
-"""Option `init --track`: let git track a stack.toml that it has left out so far."""
+"""Option `init --track`: let git track a stack.toml that it has ignored so far."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def track(cwd: Path | None = None, *, dry_run: bool = False) -> Kept | None:
-    """Take the existing stack.toml off the list of files that git leaves out; return None if there is none.
+    """Remove the existing stack.toml from `.git/info/exclude`; return None if there is none.
 
     The file stays where it is; its owner commits it.
 

@@ -68,7 +68,7 @@ def new_place(git: Git, *, track: bool) -> Path:
 
 
 def keep_untracked(git: Git, path: Path, *, untracked: bool) -> bool:
-    """List a file in `.git/info/exclude`, or take it off that list; return whether the list changed.
+    """Add a file to `.git/info/exclude`, or remove it; return whether that file changed.
 
     Args:
         git: the checkout.

@@ -18,9 +18,7 @@ SCHEMA_PATH = ".trunkline/stack.schema.json"
 _NONE: Mapping[BranchName, BranchName] = {}
 
 
-def new_file(
-    stacks: Mapping[str, Sequence[Entry]], *, trunk: str, remote: str, gates: GateSettings, issue: int | None = None
-) -> str:
+def new_file(stacks: Mapping[str, Sequence[Entry]], *, trunk: str, remote: str, gates: GateSettings) -> str:
     """Return the text of a new stack.toml.
 
     Args:
@@ -28,14 +26,11 @@ def new_file(
         trunk: the branch that they land on.
         remote: the git remote.
         gates: what is known of the Cargo workspace.
-        issue: the issue that they resolve.
     """
     doc = tomlkit.parse(f"#:schema {SCHEMA_PATH}\n")  # tomlkit.comment would put a space behind the #
     doc.add("schema", tomlkit.item(SCHEMA_VERSION))
     doc.add("trunk", tomlkit.item(trunk))
     doc.add("remote", tomlkit.item(remote))
-    if issue is not None:
-        doc.add("issue", tomlkit.item(issue))
     table = tomlkit.table()
     if gates.root != GateSettings().root:
         table.add("root", gates.root)

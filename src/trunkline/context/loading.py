@@ -208,11 +208,11 @@ def _entry(project: Project, pr: str | None) -> Entry:
 
 
 def _open_entries(project: Project) -> tuple[Entry, ...]:
-    """Return the entries whose pull requests are open or not made yet; all if GitHub does not answer or none is."""
+    """Return the entries whose pull requests are open or not created yet; all if none is, or if the request fails."""
     stack = project.stack
     try:
-        with project.github.reading_stack(stack.numbers) as answer:
-            snapshot = answer()
+        with project.github.reading_stack(stack.numbers) as response:
+            snapshot = response()
     except TrunklineError:
         return stack.entries
     over = {entry.key for entry in stack.entries if _is_over(snapshot, entry)}
@@ -256,6 +256,6 @@ def _refuse_shallow(git: Git, remote: str) -> None:
     if refs.is_shallow(git):
         raise Refused(
             "this is a shallow clone",
-            why="where an entry's own commits begin cannot be proven without its history",
+            why="an entry's fork point cannot be proven without the whole history",
             next_command=f"git fetch --unshallow {shlex.quote(remote)}",
         )

@@ -152,10 +152,12 @@ def is_pushed_back(change: Change) -> TypeGuard[RemoteMoved]:
 def rank(change: Change) -> tuple[int, int]:
     """Return the place of a change in the order of reversal.
 
-    A pull request that the run created is closed first (`is_closed_first`). The push comes next, since it alone
-    can reject; then the pull requests, in front of the branches that GitHub would close them with. An entry that
-    was taken out comes back before the branch that its checkout leaves moves; one that was added goes after the
-    local branches, and its branch after it, which is then no longer checked out.
+    1. A pull request that the run created (`is_closed_first`).
+    2. The push, since the remote alone can reject; then the other pull requests; then the branches of the remote
+       that the run created, because GitHub closes the pull requests of a deleted branch.
+    3. stack.toml, and an entry that was taken out of it: its checkout leaves a local branch, which moves next.
+    4. The local branches, then an entry that was added: the checkout leaves its branch.
+    5. Local branches that the run created, which are not checked out then.
     """
     if is_closed_first(change):
         return 0, 0

@@ -10,10 +10,14 @@ def count_of(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def listed_briefly(items: Sequence[str], most: int = 3) -> str:
-    """Return the first items and the number of the others: `one, two, three and 4 more`."""
-    first = ", ".join(items[:most])
-    return f"{first} and {len(items) - most} more" if len(items) > most else first
+def listed_briefly(items: Sequence[str]) -> str:
+    """Return the first three items and the number of the others: `one, two, three and 4 more`."""
+    first, others = ", ".join(items[:_BRIEF]), len(items) - _BRIEF
+    return f"{first} and {others} more" if others > 0 else first
+
+
+_BRIEF = 3
+"""The number of items in a brief list."""
 
 
 def listing(items: Iterable[str]) -> str:

@@ -45,13 +45,11 @@ def before_task(argv: Sequence[str], takes: Mapping[str, Collection[str]]) -> Ex
             task = command_line.own_name(word, takes)
             return _moved(argv, kept, moved, at, takes[task]) if task and moved else None
         else:
-            into = moved if all(map(command_line.flag_of, command_line.flags_in(word))) else None
-            words = [word]
-            if into is not None:
-                into.append(words)
-            else:
-                words = kept
-                kept.append(word)
+            words = kept
+            if all(map(command_line.flag_of, command_line.flags_in(word))):
+                words = []
+                moved.append(words)
+            words.append(word)
             value_of = words if command_line.is_value_next(word) else None
     return None
 

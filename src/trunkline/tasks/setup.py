@@ -116,7 +116,7 @@ def init(
 
 
 def _track(session: TaskSession) -> bool:
-    """Let git track the stack.toml that exists; return False if there is none."""
+    """Let git track the existing stack.toml; return False if there is none."""
     from trunkline.commands import init_track
 
     kept = init_track.track(dry_run=session.dry_run)
@@ -128,8 +128,8 @@ def _track(session: TaskSession) -> bool:
         session.terminal.line(("✓ ", "green"), f"git tracks stack.toml already; {kept.source or at}")
         session.terminal.next(task_command("status"))
         return True
-    would = "would be taken" if session.dry_run else "was taken"
-    session.terminal.line(f"{kept.path} stays, and {would} off the list of files that git leaves out")
+    removed = "would be removed" if session.dry_run else "was removed"
+    session.terminal.line(f"{kept.path} stays as it is, and {removed} from .git/info/exclude")
     if not session.dry_run:
         _tell_add(session, kept.path, kept.trunk)
     return True

@@ -14,7 +14,7 @@ from invoke.collection import Collection
 from trunkline.context.loading import open_context, open_stack
 from trunkline.domain.command import Command, argv_of, caller, flag_words, task_command
 from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
-from trunkline.domain.rehearsal import REHEARSED
+from trunkline.domain.rehearsal import REHEARSED, Rehearsed
 from trunkline.tasks import command_line
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
@@ -47,7 +47,6 @@ def rehearse(
     """Run a task in a sandbox with a simulated GitHub, and show what it would change."""
     with simulator():
         from trunkline.commands import rehearse as rehearse_workflow
-        from trunkline.report import rehearsal
         from trunkline.sim import sandbox
     _refuse_chain()
     one_of("task", task, REHEARSED)
@@ -80,15 +79,7 @@ def rehearse(
         found = rehearse_workflow.rehearse(
             context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
         )
-    session.account["rehearsal"] = rehearsal.data(found)
-    for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
-        if rows:
-            session.terminal.console.print(table(found), soft_wrap=False)
-    for line in rehearsal.descriptions(found):
-        session.terminal.line(line)
-    session.terminal.line(rehearsal.summary(found))
-    if found.place:
-        session.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
+    _tell(session, found)
     if found.code:
         raise CheckFailed(
             f"the rehearsed task ended with exit code {found.code}",
@@ -99,6 +90,21 @@ def rehearse(
             ),
         )
     session.terminal.next(task_command("init") if example else found.command)
+
+
+def _tell(session: TaskSession, found: Rehearsed) -> None:
+    """Show the changes that the rehearsed task made in the sandbox."""
+    from trunkline.report import rehearsal
+
+    session.account["rehearsal"] = rehearsal.data(found)
+    for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
+        if rows:
+            session.terminal.console.print(table(found), soft_wrap=False)
+    for line in rehearsal.descriptions(found):
+        session.terminal.line(line)
+    session.terminal.line(rehearsal.summary(found))
+    if found.place:
+        session.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
 
 
 def _taken(task: str, flags: Mapping[str, str | bool]) -> dict[str, str | bool]:

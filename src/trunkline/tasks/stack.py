@@ -8,10 +8,11 @@ import msgspec
 from invoke.collection import Collection
 
 from trunkline.context.loading import open_context, open_stack
+from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import described
-from trunkline.domain.names import entry_key
+from trunkline.domain.names import EntryKey, entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.stack import Stack
 from trunkline.domain.words import count_of
@@ -132,11 +133,15 @@ def land(
         verify=one_of("verify", verify, ("each", "top")),
     )
     context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    _land(session, context, entry_key(up_to or pr) if up_to or pr else None)
+
+
+def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None:
+    """Show or land the entries up to the last one; None: all."""
     from trunkline.commands import land as land_workflow
     from trunkline.commands import restack as restack_workflow
 
     land_workflow.refuse_contradiction(context.project)
-    last = entry_key(up_to or pr) if up_to or pr else None
     _headline(session, context.stack)
     if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=last)) is not None:
         session.nothing_to_do(nothing)
