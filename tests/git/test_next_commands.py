@@ -351,6 +351,7 @@ def test_a_push_without_the_gates(person: Typist, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("line", "site", "command"),
     [
+        ("help land", "tasks/asking.py:help_", "invoke --help land"),
         ("rebase -d", "tasks/definition.py:LandingTask._refuse_unknown_flags", "invoke --help rebase"),
         ("rebase --pr 9", "domain/stack.py:Stack.entry", "invoke status"),
         ("onto --pr 0", "domain/names.py:pr_number", "invoke status"),

@@ -11,7 +11,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.program import Program
 
-from trunkline.domain.command import Caller, argv_of, called_by, name_stack, task_command
+from trunkline.domain.command import Caller, accept_unavailable, argv_of, called_by, name_stack, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.options import Options
@@ -169,6 +169,16 @@ def test_the_command_for_the_entry_above_accepts_what_this_one_did() -> None:
     assert next_entry.landing(above, options) == "invoke rebase --pr 2 --accept-unavailable doc,msrv"
     assert next_entry.landing(above, Options()) == "invoke rebase --pr 2"
     assert next_entry.landing(Entry(number=None, branch=branch_name("two")), options) == "invoke submit"
+
+
+def test_the_gates_alone_accept_what_the_run_did() -> None:
+    """`continue` takes it from the journal; a flag of the call itself counts more."""
+    called_by(Caller(task="continue"))
+    accept_unavailable({"msrv", "doc"})
+    assert task_command("gates", "--pr", 2) == "invoke gates --pr 2 --accept-unavailable doc,msrv"
+    assert task_command("checks", "--pr", 2) == "invoke checks --pr 2"
+    accept_unavailable({"fmt"})
+    assert task_command("gates") == "invoke gates --accept-unavailable doc,msrv"
 
 
 def test_outside_a_repository(tmp_path: Path) -> None:

@@ -284,6 +284,7 @@ def test_help_after_the_name_of_a_task(line: str, capsys: pytest.CaptureFixture[
         ("xyz", 2, "next: invoke --list"),
         ("stack.rebase --drop-emtied", 2, "next: invoke stack.rebase --drop-emptied"),
         ("deploy --wher=1", 1, "No idea what '--wher' is!"),
+        ("stack.status --watch=abc", 2, "next: invoke stack.status --watch"),
     ],
 )
 def test_under_invoke_beside_tasks_of_ones_own(
@@ -303,6 +304,8 @@ def test_under_invoke_beside_tasks_of_ones_own(
     ("line", "like", "following"),
     [
         ("rebase --skip fmt,gats", "did you mean gates?", "rebase --skip fmt,gates"),
+        ("rebase --skip fmt,msrv", "msrv is a gate, not a step", "rebase --skip fmt --accept-unavailable msrv"),
+        ("restack --skip doc", "doc is a gate, not a step", "restack"),
         ("restack --skip zzzz,fmt", "there is no step of that name", "restack --skip fmt"),
         ("land --method sqaush --watch", "did you mean squash?", "land --method squash --watch"),
         ("land --require gate", "did you mean gates?", "land --require gates"),
@@ -324,6 +327,24 @@ def test_a_name_is_looked_up_before_anything_runs(
     shown = capsys.readouterr().err
     assert (ended.value.code, like in shown) == (2, True), shown
     assert shown.splitlines()[-1] == f"next: invoke {following}"
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [
+        (["rebase", "--pr"], "error: --pr needs a value"),
+        (["gates", "--accept-unavailable"], "error: --accept-unavailable needs a value"),
+        ([""], "error: an empty argument is not a task"),
+    ],
+)
+def test_an_error_of_the_parser_is_in_words(
+    argv: list[str], error: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows no object of Invoke."""
+    monkeypatch.setattr("sys.argv", ["trunkline", *argv])
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", namespace=namespace).run(["trunkline", *argv])
+    assert (ended.value.code, capsys.readouterr().err.splitlines()[0]) == (2, error)
 
 
 def test_a_step_has_a_second_name() -> None:

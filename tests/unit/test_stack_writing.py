@@ -8,7 +8,7 @@ from trunkline.config import writing
 from trunkline.domain.discover import Change, unnumbered, with_unsubmitted
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import PrNumber, branch_name
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, GateSettings
 
 TEXT = """\
 # ours
@@ -35,6 +35,16 @@ name = "seen"
 
 def _entry(number: int | None, branch: str) -> Entry:
     return Entry(None if number is None else PrNumber(number), branch_name(branch))
+
+
+def test_a_new_file_says_what_the_workspace_does_not_declare() -> None:
+    """A library often has no committed Cargo.lock, and `--locked` could never pass."""
+    entries, settings = {"one": [_entry(1, "one")]}, GateSettings(features=(), locked=False)
+    text = writing.new_file(
+        entries, trunk="main", remote="origin", gates=settings, comments={"locked": "none is committed"}
+    )
+    assert "locked = false # none is committed\n" in text
+    assert "locked" not in writing.new_file(entries, trunk="main", remote="origin", gates=GateSettings())
 
 
 def test_a_number_is_filled_in() -> None:

@@ -41,6 +41,8 @@ def test_a_workspace_of_binaries_only() -> None:
     (found,) = proposals(replace(LIBRARY, library=False), DEFAULTS, FLAGS, ())
     assert (found.needed, found.table) == (True, f"[gates.test]\nrun = {EVERY}")
     assert "can never pass" in found.why
+    (unlocked,) = proposals(replace(LIBRARY, library=False), DEFAULTS, FLAGS, (), locked=False)
+    assert "--locked" not in unlocked.table
     changed = [("cargo", "test", "--workspace")]
     assert proposals(replace(LIBRARY, library=False), changed, FLAGS, ()) == ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -229,7 +229,8 @@ def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
 
     names = {str(stack[-1].branch): stack for stack in seen.stacks}
-    text = writing.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=_gates(seen.git.cwd))
+    gates, assumed = _gates(seen.git)
+    text = writing.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=gates, comments=assumed)
     schema = resources.files("trunkline").joinpath("stack.schema.json").read_bytes()
     write_inside(path.parent, PurePosixPath(writing.SCHEMA_PATH), schema)
     replace_bytes(path, text.encode())
@@ -258,13 +259,24 @@ def _elsewhere(seen: PullRequestStacks) -> tuple[str, ...]:
 
 def proposals(seen: PullRequestStacks) -> tuple[Proposal, ...]:
     """Return gates that would cover the parts of the workspace that a new stack.toml leaves out."""
-    return proposed(seen.git, _gates(seen.git.cwd))
+    return proposed(seen.git, _gates(seen.git)[0])
 
 
-def _gates(top: Path) -> GateSettings:
-    """Return gate settings derived from the Cargo workspace: its features and its rust-version."""
-    found = cargo.workspace(top)
+def assumptions(seen: PullRequestStacks) -> tuple[str, ...]:
+    """Return the settings of a new stack.toml that the workspace does not declare, each with its reason."""
+    return tuple(f"[gates] {key}: {reason}" for key, reason in _gates(seen.git)[1].items())
+
+
+def _gates(git: Git) -> tuple[GateSettings, Mapping[str, str]]:
+    """Return gate settings derived from the Cargo workspace, and the reasons of those that it does not declare.
+
+    Without a committed Cargo.lock every gate with `--locked` would fail. Libraries often ignore it.
+    """
+    found, defaults = cargo.workspace(git.cwd), GateSettings()
     if found is None:
-        return replace(GateSettings(), features=())
-    features = tuple(name for name in GateSettings().features if name in found.features)
-    return replace(GateSettings(), features=features, msrv=found.rust_version or GateSettings().msrv)
+        return replace(defaults, features=()), {}
+    features = tuple(name for name in defaults.features if name in found.features)
+    locked = bool(git.query("ls-files", "--", "Cargo.lock").text)
+    reasons = {} if found.rust_version else {"msrv": "no package declares a rust-version; this is the default"}
+    reasons |= {} if locked else {"locked": "no Cargo.lock is committed, so cargo runs without --locked"}
+    return replace(defaults, features=features, msrv=found.rust_version or defaults.msrv, locked=locked), reasons

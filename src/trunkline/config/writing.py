@@ -16,9 +16,17 @@ from trunkline.domain.stack import Entry, GateSettings
 
 SCHEMA_PATH = ".trunkline/stack.schema.json"
 _NONE: Mapping[BranchName, BranchName] = {}
+_NO_COMMENTS: Mapping[str, str] = {}
 
 
-def new_file(stacks: Mapping[str, Sequence[Entry]], *, trunk: str, remote: str, gates: GateSettings) -> str:
+def new_file(
+    stacks: Mapping[str, Sequence[Entry]],
+    *,
+    trunk: str,
+    remote: str,
+    gates: GateSettings,
+    comments: Mapping[str, str] = _NO_COMMENTS,
+) -> str:
     """Return the text of a new stack.toml.
 
     Args:
@@ -26,6 +34,7 @@ def new_file(stacks: Mapping[str, Sequence[Entry]], *, trunk: str, remote: str, 
         trunk: the branch that they land on.
         remote: the git remote.
         gates: what is known of the Cargo workspace.
+        comments: comments of keys in `[gates]`.
     """
     doc = tomlkit.parse(f"#:schema {SCHEMA_PATH}\n")  # tomlkit.comment would put a space behind the #
     doc.add("schema", tomlkit.item(SCHEMA_VERSION))
@@ -37,7 +46,11 @@ def new_file(stacks: Mapping[str, Sequence[Entry]], *, trunk: str, remote: str, 
     table.add("features", list(gates.features))
     listed = ",".join(gates.features)
     table["features"].comment(f"--no-default-features --features {listed}" if listed else "cargo's default features")
-    table.add("msrv", gates.msrv)
+    for key, value in (("msrv", gates.msrv), *([] if gates.locked else [("locked", False)])):
+        item = tomlkit.item(value)
+        if key in comments:
+            item.comment(comments[key])
+        table.add(key, item)
     doc.add("gates", table)
     if len(stacks) == 1:
         doc.add("entry", _entries(next(iter(stacks.values()))))

@@ -58,10 +58,24 @@ def name_stack(name: str) -> None:
     Args:
         name: the stack; "" if it has no name, because it is the only one.
     """
-    if not name:
-        return
-    named = {task: {"stack": name} for task, flags in _caller.takes.items() if "stack" in flags}
-    repeated = {task: {**flag, **_caller.repeated.get(task, {})} for task, flag in named.items()}
+    if name:
+        _repeat({task: {"stack": name} for task, flags in _caller.takes.items() if "stack" in flags})
+
+
+def accept_unavailable(gates: Collection[str]) -> None:
+    """Add `--accept-unavailable` to all following commands that gate an entry, unless they have it.
+
+    For tasks that take their options from a run's journal, not from flags.
+
+    Args:
+        gates: the gates that may be unavailable.
+    """
+    if gates:
+        _repeat({"gates": {"accept-unavailable": ",".join(sorted(gates))}})
+
+
+def _repeat(added: Mapping[str, Mapping[str, str | bool]]) -> None:
+    repeated = {task: {**flags, **_caller.repeated.get(task, {})} for task, flags in added.items()}
     called_by(msgspec.structs.replace(_caller, repeated={**_caller.repeated, **repeated}))
 
 

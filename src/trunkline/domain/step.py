@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from trunkline.domain.choices import listed, require_known
+from trunkline.domain.errors import WrongFlag
 from trunkline.domain.names import BranchName, EntryKey, labelled
 from trunkline.domain.replayed import Replayed
+from trunkline.domain.stack import DEFAULT_GATES
 
 
 class StepName(Enum):
@@ -63,10 +65,20 @@ def step_names(text: str) -> frozenset[StepName]:
     """Return the steps in the value of `--skip`, separated by commas.
 
     Raises:
-        WrongFlag: a name is not a step.
+        WrongFlag: a name is not a step; of a gate, the next command accepts that it is unavailable.
     """
     known = {step.value: step for step in StepName}
     names = [ALIASES.get(name, name) for name in listed(text)]
+    gates = [name for name in names if name in DEFAULT_GATES and name not in known]
+    if gates:
+        raise WrongFlag(
+            f"--skip {gates[0]}: {gates[0]} is a gate, not a step",
+            why="a gate that cannot run here is accepted by name; `--skip gates` skips all of them",
+            flags={
+                "skip": ",".join(name for name in names if name not in gates),
+                "accept-unavailable": ",".join(gates),
+            },
+        )
     require_known("skip", names, tuple(known), "step")
     return frozenset(known[name] for name in names)
 

@@ -55,7 +55,12 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 def proposals(
-    workspace: Workspace, gates: Iterable[Sequence[str]], flags: Sequence[str], outside: Sequence[str]
+    workspace: Workspace,
+    gates: Iterable[Sequence[str]],
+    flags: Sequence[str],
+    outside: Sequence[str],
+    *,
+    locked: bool = True,
 ) -> tuple[Proposal, ...]:
     """Return gates that would cover what no gate covers yet.
 
@@ -64,10 +69,11 @@ def proposals(
         gates: the commands of all gates.
         flags: the flags that select the stack's features.
         outside: manifests in the repository that belong to no member, by path.
+        locked: the gates use `--locked`.
     """
     commands = [tuple(argv) for argv in gates]
     run = frozenset[str]().union(*(kinds_tested(argv) for argv in commands))
-    every = ("cargo", "test", "--locked", "--workspace", *flags)
+    every = ("cargo", "test", *(["--locked"] if locked else []), "--workspace", *flags)
     found = []
     if not workspace.library and run == {"lib"}:
         why = "the workspace has no library, so the gate test (`cargo test --lib`) can never pass"

@@ -26,7 +26,8 @@ def proposed(git: Git, settings: GateSettings) -> tuple[Proposal, ...]:
     tracked = [name for name in listed.decode("utf-8", "replace").split("\0") if name]
     members.add((git.cwd / settings.root / "Cargo.toml").resolve())
     outside = [name for name in tracked if (git.cwd / name).resolve() not in members and _package(git.cwd / name)]
-    return proposals(workspace, [gate.argv for gate in catalogue(settings)], feature_flags(settings), outside)
+    commands = [gate.argv for gate in catalogue(settings)]
+    return proposals(workspace, commands, feature_flags(settings), outside, locked=settings.locked)
 
 
 def _package(manifest: Path) -> bool:

@@ -11,7 +11,7 @@ from importlib.abc import Traversable
 from invoke.collection import Collection as Namespace
 
 from trunkline.domain.choices import nearest
-from trunkline.domain.command import task_command
+from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.session import SCHEMA, TaskSession
@@ -33,7 +33,11 @@ def schema(session: TaskSession, task: str) -> None:
 @landing_task("help", mutates=False)
 def help_(session: TaskSession, topic: str) -> None:
     """Print a page of help: `help agents` is for programs that call trunkline."""
+    from trunkline.tasks.landing import taken_flags
+
     pages = help_pages()
+    if topic not in pages and topic in taken_flags():
+        raise UsageError(f"there is no page of help {topic!r}", why="it is a task", next_command=program_help(topic))
     _refuse_unknown("help", topic, pages, "page of help")
     text = pages[topic].read_text(encoding="utf-8")
     session.account.update(topic=topic, text=text)

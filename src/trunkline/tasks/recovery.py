@@ -12,7 +12,7 @@ from trunkline.context.loading import top_of
 from trunkline.context.open_run import name_of
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
-from trunkline.domain.command import name_stack, task_command
+from trunkline.domain.command import accept_unavailable, name_stack, task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import StepName
 from trunkline.git.git import Git
@@ -79,6 +79,7 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
         return
     context, run = found
     name_stack(context.stack.name)
+    accept_unavailable(context.options.accept_unavailable)
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}, run {run.id}")
     if session.dry_run:
         session.plan(resume.plan(context, run))

@@ -147,9 +147,12 @@ class TaskSession:
         """Return this command with other flags.
 
         Args:
-            flags: values by flag, without dashes; True for a switch; "" to leave the flag out.
+            flags: values by flag, without dashes; True for a switch; "" to leave the flag out. A
+                flag that the task does not take is left out.
         """
-        values = {name: value for name, value in {**self.given, **flags}.items() if value != ""}
+        takes = caller().takes.get(self.task, flags)
+        changed = {name: value for name, value in flags.items() if name in takes}
+        values = {name: value for name, value in {**self.given, **changed}.items() if value != ""}
         return exact_command(self.task, values)
 
     def plan(self, plan: Plan) -> None:

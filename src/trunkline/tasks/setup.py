@@ -110,6 +110,7 @@ def init(
     if not session.dry_run:
         _tell_written(session, discover_workflow.write(seen, track=track), seen.trunk if track else "")
     _tell_branches(session, [each for stack in seen.found.stacks for each in beside(seen.open, stack)])
+    _tell_assumptions(session, seen)
     _tell_proposals(session, seen)
     if not session.dry_run:
         session.terminal.next(task_command("status"))
@@ -184,6 +185,14 @@ def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullReques
         )
         own = f"{location.VARIABLE}=stack-{pr.number}.toml"
         session.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
+
+
+def _tell_assumptions(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
+    """Print the settings that the Cargo workspace does not declare."""
+    from trunkline.commands import init as discover_workflow
+
+    for each in discover_workflow.assumptions(seen):
+        session.terminal.line(("! ", "yellow"), each)
 
 
 def _tell_proposals(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:

@@ -20,7 +20,8 @@ from trunkline.tasks import bare_words, command_line, misplaced
 from trunkline.tasks.flags import is_set
 from trunkline.tasks.session import TaskSession
 
-_UNKNOWN = re.compile("No idea what '(.+)' is!")
+_UNKNOWN = re.compile("No idea what '(.*)' is!", re.DOTALL)
+_NO_VALUE = re.compile(r"Flag <Argument: (\w+).*> needed value and was not given one!")
 _LIKE = 0.6
 """The minimum similarity of words (difflib): `statsu`/`status` 0.83, `submit`/`switch` 0.5."""
 _LIKE_AFTER_TASK = 0.8
@@ -45,7 +46,7 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     word = unknown[1] if unknown else ""
     helping = [*([Command((*program, "--help", task))] if task else []), Command((*program, "--list"))]
     if not word:
-        return _exit(task, str(error), [], helping)
+        return _exit(task, _in_words(error, is_empty=unknown is not None), [], helping)
     if task and not word.startswith("-"):
         return _after_task(error, task, word, names, helping)
     is_flag = word.startswith("-")
@@ -58,6 +59,14 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
         [f"did you mean {' or '.join(like)}?"] if like else [],
         [Command((program[0], *_replaced(argv, word, like[0])))] if like else helping,
     )
+
+
+def _in_words(error: ParseError, *, is_empty: bool) -> str:
+    """Return an error of Invoke's parser that concerns no unknown name."""
+    missing = _NO_VALUE.match(str(error))
+    if missing:
+        return f"--{missing[1].replace('_', '-')} needs a value"
+    return "an empty argument is not a task" if is_empty else str(error)
 
 
 def _misplaced(argv: Sequence[str], task: str, word: str) -> misplaced.Explained | None:
@@ -76,6 +85,11 @@ def _after_task(error: ParseError, task: str, word: str, names: Collection[str],
     Invoke has no optional positional argument.
     """
     program, argv = command_line.program()[0], sys.argv[1:]
+    valued = next((each for each in argv if each.startswith("--") and each.partition("=")[2] == word), "")
+    if valued:
+        flag = valued.partition("=")[0]
+        again = Command((program, *(flag if each == valued else each for each in argv)))
+        return _exit(task, f"{task}: {flag} takes no value", [], [again])
     like = _nearest(word, sorted(names), similar=_LIKE_AFTER_TASK)
     taken = bare_words.with_flag(word, _flags_of(error), like)
     why = [f"{task} takes {taken[1]} by a flag"] if taken and taken[1] else []
