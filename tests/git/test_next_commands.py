@@ -666,6 +666,7 @@ ELSEWHERE: dict[str, str] = {
     "test_a_continue_after_it_ends_or_is_refused_with_a_way_on",
     "commands/resume.py:resume": LOOKS,
     "operations/revert.py:restore_note": AGAIN,
+    "operations/titles.py:change": AGAIN,
     "steps/checklist.py:_checks": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "steps/checklist.py:_gates": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "steps/checklist.py:_merged": LOOKS,

@@ -97,7 +97,7 @@ class Hub:
     def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
         """Change the base."""
         self.base = fields["base"]
-        return EditedPullRequest("", self.base, "open")
+        return EditedPullRequest("", self.base, "open", "")
 
     def tip(self, branch: str) -> Oid:
         """Return a branch's tip."""

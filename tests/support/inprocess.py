@@ -120,7 +120,7 @@ class Hub:
         down: the error that every request raises, or None.
         asked: the number of requests.
         added: what was added to pull requests: path and fields of each request.
-        titles: the titles of those that were created.
+        titles: the titles of those that were created or retitled; of others it is the branch.
         native: the numbers of the pull requests of its native stack; empty: it has none.
         merged: the numbers of the pull requests that it was sent a merge for.
         mergeable: whether it shows pull requests as mergeable; until then it computes that.
@@ -157,14 +157,17 @@ class Hub:
         return self._shown(pr.number)
 
     def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
-        """Change base or body."""
+        """Change base, body, state or title."""
         self._answer()
         pull = self.pulls[number]
         pull.target(fields.get("base", pull.base))
         pull.body = fields.get("body", pull.body)
+        if title := fields.get("title"):
+            self.titles[number] = title
         if state := fields.get("state"):
             pull.state = PrState(state.upper())
-        return EditedPullRequest(pull.body, pull.base, "closed" if pull.state is PrState.CLOSED else "open")
+        shown = "closed" if pull.state is PrState.CLOSED else "open"
+        return EditedPullRequest(pull.body, pull.base, shown, self._title(pull))
 
     def edit_bodies(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         """Change the descriptions of several pull requests."""
@@ -173,6 +176,10 @@ class Hub:
     def edit_bases(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         """Change the bases of several pull requests."""
         return {pr.number: self.edit(pr.number, base=base).base for pr, base in edits}
+
+    def edit_titles(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Change the titles of several pull requests."""
+        return {pr.number: self.edit(pr.number, title=title).title for pr, title in edits}
 
     @contextlib.contextmanager
     def begin_rest(self, _path: str, kind: type[T]) -> Iterator[Callable[[], T]]:
@@ -239,6 +246,9 @@ class Hub:
         about = {"baseRefName": pull.base, "isDraft": pull.draft, "isCrossRepository": False}
         return {"number": pull.number, "url": self._url(pull), **about}
 
+    def _title(self, pull: Pull) -> str:
+        return self.titles.get(pull.number, pull.head)
+
     def _url(self, pull: Pull) -> str:
         return f"https://github.com/octo/tiny/pull/{pull.number}"
 
@@ -256,7 +266,7 @@ class Hub:
         head = pull.merged_head or oid(self.tip(pull.head) or self.bare.refs()[f"refs/pull/{number}/head"])
         merged = "2025-11-19" if pull.state is PrState.MERGED else ""
         return PullRequest(
-            number=number, title=pull.head, url="", state=pull.state, draft=pull.draft, body=pull.body,
+            number=number, title=self._title(pull), url="", state=pull.state, draft=pull.draft, body=pull.body,
             base=pull.base, head=pull.head, head_oid=head, head_repository="octo/tiny", merged_at=merged,
             merge_commit=pull.merge_commit, force_pushes=tuple(pull.pushes), earlier_bases=tuple(pull.earlier_bases),
             mergeable="MERGEABLE" if self.mergeable else "UNKNOWN",

@@ -271,7 +271,7 @@ def test_a_wait_that_is_no_number_is_a_minute() -> None:
 
 
 @pytest.mark.parametrize(("entries", "requests"), [(1, 1), (3, 1), (20, 1), (30, 2)])
-@pytest.mark.parametrize("field", ["bodies", "bases"])
+@pytest.mark.parametrize("field", ["bodies", "bases", "titles"])
 def test_requests_do_not_grow_with_the_pull_requests_to_edit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, entries: int, requests: int
 ) -> None:
@@ -281,9 +281,9 @@ def test_requests_do_not_grow_with_the_pull_requests_to_edit(
     def run(_self: GitHub, *_args: str, stdin: bytes = b"") -> Completed:
         sent.append(json.loads(stdin))
         if entries == 1:
-            edited = {"body": sent[0].get("body"), "base": {"ref": sent[0].get("base", "main")}, "state": "open"}
-            return printed(json.dumps(edited).encode())
-        name = "body" if field == "bodies" else "baseRefName"
+            now = {"body": None, "base": "main", "state": "open", "title": "", **sent[0]}
+            return printed(json.dumps({**now, "base": {"ref": now["base"]}}).encode())
+        name = {"bodies": "body", "bases": "baseRefName", "titles": "title"}[field]
         values = {key: each for key, each in sent[-1]["variables"].items() if key.startswith("value")}
         data = {key.replace("value", "pr"): {"pullRequest": {name: each}} for key, each in values.items()}
         return printed(json.dumps({"data": data}).encode())
@@ -296,6 +296,5 @@ def test_requests_do_not_grow_with_the_pull_requests_to_edit(
         head_oid=ZERO_OID, head_repository="octo/tiny",
     )  # fmt: skip
     edits = [(replace(first, number=pr_number(str(n))), f"value {n}") for n in range(1, entries + 1)]
-    shown = hub.edit_bodies(edits) if field == "bodies" else hub.edit_bases(edits)
-    assert shown == {pr.number: value for pr, value in edits}
+    assert getattr(hub, f"edit_{field}")(edits) == {pr.number: value for pr, value in edits}
     assert len(sent) == requests

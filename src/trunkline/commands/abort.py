@@ -25,6 +25,7 @@ from trunkline.domain.changes import (
     RemoteMoved,
     StackFileChanged,
     StateChanged,
+    TitleChanged,
     is_closed_first,
     is_pushed_back,
 )
@@ -142,7 +143,9 @@ def _restore_one(under: Context, step_context: StepContext, change: Change, endi
             _attempt(under, change, ending, partial(_restore_branch, under, step_context, change))
         case StackFileChanged() | EntryInserted() | EntryTakenOut():
             _attempt(under, change, ending, partial(revert.restore, under, step_context, change))
-        case StateChanged() | NoteChanged() | OpenStateChanged() | RemoteMoved(created=True) if not local:
+        case StateChanged() | TitleChanged() | NoteChanged() | OpenStateChanged() | RemoteMoved(created=True) if (
+            not local
+        ):
             _attempt(under, change, ending, partial(_restore_on_github, under, step_context, change))
         case _:
             pass
@@ -155,7 +158,7 @@ def _attempt(scope: Scope, change: Change, ending: _Ending, restore: Callable[[]
         _not_done(ending, error, _described(scope, change, str(error)))
     else:
         message = _message_of(restored)
-        if isinstance(change, StateChanged | NoteChanged):
+        if isinstance(change, StateChanged | TitleChanged | NoteChanged):
             message = f"{scope.of_pr(change.pr).entry.label} {message}"
         ending.restored.append(msgspec.structs.replace(restored, message=message))
 
@@ -182,8 +185,10 @@ def _described(scope: Scope, change: Change, why: str) -> str:
         case EntryInserted() | EntryTakenOut():
             state = "lacks" if isinstance(change, EntryTakenOut) else "has"
             return f"stack.toml {state} the entry of {entry.branch}: {why}"
-        case NoteChanged():
-            return f"{entry.full_label}: the reviewer note stays: {why}"
+        case TitleChanged() | NoteChanged():
+            titled = isinstance(change, TitleChanged)
+            words = "title" if titled else "reviewer note"
+            return f"{entry.full_label}: the {words} stays: {why}" + (f"; it was {change.before!r}" if titled else "")
         case LocalMoved(before=tip) | RemoteMoved(before=tip):
             remote = f"{scope.stack.remote}/" if isinstance(change, RemoteMoved) else ""
             where = f"{remote}{entry.branch}"
@@ -240,7 +245,9 @@ def _check_branch(context: Context, change: LocalMoved) -> None:
 
 
 def _restore_on_github(
-    context: Context, step_context: StepContext, change: StateChanged | NoteChanged | OpenStateChanged | RemoteMoved
+    context: Context,
+    step_context: StepContext,
+    change: StateChanged | TitleChanged | NoteChanged | OpenStateChanged | RemoteMoved,
 ) -> Outcome:
     if found := run_changes.drifted(context, (change,), context.view):
         raise run_changes.drift(context.entry, found)

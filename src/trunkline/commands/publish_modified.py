@@ -23,7 +23,7 @@ from trunkline.engine import StepContext, StepFunction
 from trunkline.operations import native_link
 from trunkline.operations.publish import Update
 from trunkline.planning import renamed
-from trunkline.steps import close, create, push, retarget
+from trunkline.steps import close, create, push, retarget, retitle
 
 
 def is_wanted(view: View) -> bool:
@@ -85,6 +85,7 @@ def plan(
         push.plan_updates(view, updates),
         *creates,
         retarget.plan(view, native_link.stacks_of(context.observer, context.stack), entries),
+        *retitle.plan(view, entries),
     )
 
 
@@ -132,12 +133,20 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         now = submit.current(context)
         return retarget.run(now, step_context, entries(now))
 
+    def set_titles(step_context: StepContext) -> Outcome:
+        now = submit.current(context)
+        return retitle.run(now, step_context, entries(now))
+
     def creation(key: EntryKey) -> StepFunction:
         def made(step_context: StepContext) -> Outcome:
             return create.run(submit.current(context).of_pr(key), step_context, first=context)
 
         return made
 
-    whole: Mapping[StepName, StepFunction] = {StepName.PUSH: push_all, StepName.RETARGET: set_bases}
+    whole: Mapping[StepName, StepFunction] = {
+        StepName.PUSH: push_all,
+        StepName.RETARGET: set_bases,
+        StepName.RETITLE: set_titles,
+    }
     found = {step.key: whole[step.name] for step in intended.steps if step.name in whole}
     return found | {(StepName.CREATE, key): creation(key) for key in created}

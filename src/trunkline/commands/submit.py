@@ -23,7 +23,7 @@ from trunkline.github import opening
 from trunkline.operations import native_link, stack_file
 from trunkline.planning import heads
 from trunkline.planning.parents import base_of
-from trunkline.steps import create, push, retarget
+from trunkline.steps import create, push, retarget, retitle
 
 TASK = "submit"
 
@@ -83,6 +83,7 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
     steps = [push.plan_entries(view, entries)]
     steps += [create.plan(view.of(entry), opened.get(entry.branch)) for entry in new]
     steps.append(retarget.plan(view, native_link.stacks_of(context.observer, context.stack), entries))
+    steps += retitle.plan(view, entries)
     branches = tuple(entry.branch for entry in entries)
     return Forecast(Plan(TASK, entries[0].key, tuple(steps), branches=branches), view.decisions)
 
@@ -149,10 +150,14 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         now = current(context)
         return retarget.run(now, step_context, chosen(now.stack))
 
+    def set_titles(step_context: StepContext) -> Outcome:
+        now = current(context)
+        return retitle.run(now, step_context, chosen(now.stack))
+
     def creation(of: Entry) -> StepFunction:
         return lambda step_context: create.run(context.of(of), step_context, first=context)
 
-    whole = {StepName.PUSH: push_all, StepName.RETARGET: set_bases}
+    whole = {StepName.PUSH: push_all, StepName.RETARGET: set_bases, StepName.RETITLE: set_titles}
     return {
         step.key: whole[step.name] if step.pr is None else creation(context.stack.entry(step.pr))
         for step in intended.steps

@@ -321,6 +321,10 @@ class SubmitTable(_Table, frozen=True):
             " Empty: what the branches of all entries begin with: directories and the number of an issue."
         ),
     ] = ""
+    title: Annotated[
+        str,
+        Meta(description="A pattern: `[{position}/{count}] {title}`. Empty: titles show no position."),
+    ] = ""
 
 
 class StackTable(_Table, frozen=True, kw_only=True):

@@ -157,6 +157,14 @@ def _title(text: str) -> str:
     return ""
 
 
+def _numbered_title(text: str) -> str:
+    try:
+        title.fill(text, dict.fromkeys(title.POSITION_NAMES, ""))
+    except ValueError as error:
+        return f"expected a title with names in braces: {error}"
+    return "" if title.is_pattern(text) else 'expected {title} once, as in "[{position}/{count}] {title}"'
+
+
 def _pattern(rule: Any) -> str:
     return "" if _is_json(rule) else "expected an ast-grep rule of strings, numbers, arrays and tables"
 
@@ -177,6 +185,8 @@ def _values_with_rules(file: StackFile) -> Iterator[tuple[Where, Any, Callable[[
     yield ("gates", "root"), file.gates.root, _inside
     yield ("gates", "scheduler"), file.gates.scheduler, _scheduler
     yield ("land", "title"), file.land.title, _title
+    if file.submit.title:
+        yield ("submit", "title"), file.submit.title, _numbered_title
     if file.note.template:
         yield ("note", "template"), file.note.template, _inside
     for where, entry in file.entries():

@@ -85,6 +85,14 @@ class StateChanged(_Change, frozen=True, kw_only=True, tag="state"):
     left: ReviewState
 
 
+class TitleChanged(_Change, frozen=True, kw_only=True, tag="title"):
+    """A change of a pull request's title: the whole title before and after."""
+
+    step: ClassVar[StepName] = StepName.RETITLE
+    before: str
+    left: str
+
+
 class NoteChanged(_Change, frozen=True, kw_only=True, tag="note"):
     """A change of the reviewer note (`note_of`); None: there is none."""
 
@@ -130,8 +138,8 @@ class EntryTakenOut(_Change, frozen=True, kw_only=True, tag="entry-taken-out"):
 
 
 Change = (
-    LocalMoved | RemoteMoved | StateChanged | NoteChanged | StackFileChanged | OpenStateChanged | EntryInserted
-    | EntryTakenOut
+    LocalMoved | RemoteMoved | StateChanged | TitleChanged | NoteChanged | StackFileChanged | OpenStateChanged
+    | EntryInserted | EntryTakenOut
 )  # fmt: skip
 
 
@@ -171,8 +179,8 @@ def rank(change: Change) -> tuple[int, int]:
 
 
 _ORDER = (
-    StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CLOSE, StepName.CLEANUP, StepName.STACK_FILE,
-    StepName.REPLAY,
+    StepName.PUSH, StepName.READY, StepName.RETITLE, StepName.NOTE, StepName.CLOSE, StepName.CLEANUP,
+    StepName.STACK_FILE, StepName.REPLAY,
 )  # fmt: skip
 
 

@@ -239,6 +239,7 @@ class SubmitSettings(msgspec.Struct, frozen=True):
         assignees: logins.
         milestone: the title of a milestone; "" for none.
         prefix: the beginning of derived branch names; "": that of the entries' branches.
+        title: the pattern of titles, with {title}, {position} and {count}; "": titles have no position.
     """
 
     draft: bool = True
@@ -247,6 +248,7 @@ class SubmitSettings(msgspec.Struct, frozen=True):
     assignees: tuple[str, ...] = ()
     milestone: str = ""
     prefix: str = ""
+    title: str = ""
 
 
 class Stack(msgspec.Struct, frozen=True):

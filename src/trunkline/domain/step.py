@@ -31,6 +31,7 @@ class StepName(Enum):
     CHECKLIST = "checklist"
     NEXT = "next"
     RETARGET = "retarget"
+    RETITLE = "retitle"
     TOGETHER = "together"
     WAIT = "wait"
     MERGE = "merge"
@@ -51,7 +52,9 @@ class StepName(Enum):
 REBASE_STEPS = tuple(StepName)[: tuple(StepName).index(StepName.NEXT) + 1]
 """The steps of a rebase, in their order; each is a task of the same name."""
 
-PUBLISHING = frozenset({StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET, StepName.CLOSE})
+PUBLISHING = frozenset({
+    StepName.PUSH, StepName.READY, StepName.NOTE, StepName.RETARGET, StepName.RETITLE, StepName.CLOSE
+})  # fmt: skip
 """The steps that `--no-push` skips: those with effects that others see."""
 
 ALIASES: Mapping[str, str] = {"replay": StepName.REPLAY.value, "tidy": StepName.CLEANUP.value}

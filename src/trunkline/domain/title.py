@@ -1,4 +1,4 @@
-"""The title of a squash commit, from a template with names in braces."""
+"""Titles of squash commits and pull requests, from templates with names in braces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import re
 from collections.abc import Mapping
 
 NAMES = ("title", "number", "position", "count")
+"""The names in the title of a squash commit."""
+POSITION_NAMES = ("title", "position", "count")
+"""The names in the title of a pull request, whose number is not known before it is created."""
 _PART = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
+_SOUGHT = {"{title}": "(?P<title>.+)", "{position}": "[0-9]+", "{count}": "[0-9]+"}
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
@@ -29,3 +33,30 @@ def fill(template: str, values: Mapping[str, object]) -> str:
         return str(values[name])
 
     return _PART.sub(value, template)
+
+
+def is_pattern(template: str) -> bool:
+    """Return whether a template has `{title}` exactly once: only then a title can be read back (`plain`)."""
+    return [match[0] for match in _PART.finditer(template)].count("{title}") == 1
+
+
+def plain(template: str, text: str) -> str | None:
+    """Return the `{title}` of a text that follows a template; None if it does not follow.
+
+    Args:
+        template: see `is_pattern`; "" is followed by every text.
+        text: a pull request's title. GitHub removes blanks around it.
+    """
+    if not template:
+        return text
+    template, parts, at = template.strip(), "", 0
+    for match in _PART.finditer(template):
+        parts += re.escape(template[at : match.start()]) + _SOUGHT.get(match[0], re.escape(match[0][:1]))
+        at = match.end()
+    found = re.fullmatch(parts + re.escape(template[at:]), text.strip())
+    return found["title"] if found else None
+
+
+def numbered(template: str, text: str, *, position: int, count: int) -> str:
+    """Return a plain title with its position; without a template the title itself."""
+    return fill(template, {"title": text, "position": position, "count": count}).strip() if template else text

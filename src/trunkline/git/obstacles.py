@@ -65,7 +65,7 @@ def obstacles(git: Git, old: Oid, new: Oid) -> tuple[Obstacle, ...]:
     These are: untracked and ignored files at paths of the new commit, in directories that it
     replaces by a file, and where it needs a directory; files marked `--assume-unchanged` or
     existing ones marked `--skip-worktree`; symbolic links and nested repositories above a changed
-    path. EditedPullRequest tracked files are left to git, which refuses them.
+    path. Edited tracked files are left to git, which refuses them.
     """
     changes = trees.changed(git, git.tree(old), git.tree(new))
     if not changes:

@@ -29,7 +29,8 @@ class Field(msgspec.Struct, frozen=True):
 
     def of(self, pr: PullRequest) -> str:
         """Return the field's value as last read."""
-        return pr.body if self is BODY else pr.base
+        values = {"body": pr.body, "baseRefName": pr.base, "title": pr.title}
+        return values[self.name]
 
     def request(self, edits: Sequence[tuple[PullRequest, str]]) -> bytes:
         """Return the request that edits the field, with an alias for each pull request."""
@@ -48,3 +49,4 @@ class Field(msgspec.Struct, frozen=True):
 
 BODY = Field("body", "ReviewerNotes")
 BASE = Field("baseRefName", "Retarget")
+TITLE = Field("title", "Retitle")

@@ -117,7 +117,7 @@ class GitHub(Gh):
         return self._send_mutation(write, read_back)
 
     def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:
-        """Edit `body`, `base` or `state` of a pull request; return them as GitHub now has them.
+        """Edit `body`, `base`, `state` or `title` of a pull request; return them as GitHub now has them.
 
         REST needs one request; gh pr edit needs three, and before gh 2.82 it fails in repositories
         with classic projects.
@@ -170,6 +170,17 @@ class GitHub(Gh):
         """
         return self._edit_several(bulk_edits.BASE, edits)
 
+    def edit_titles(self, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
+        """Edit the titles of several pull requests; return them as GitHub now has them.
+
+        Args:
+            edits: each pull request as last read, and its new title.
+
+        Raises:
+            Refused: GitHub rejects a change.
+        """
+        return self._edit_several(bulk_edits.TITLE, edits)
+
     def _edit_several(self, field: Field, edits: Sequence[tuple[PullRequest, str]]) -> dict[PrNumber, str]:
         """Edit a field: a single one by REST, several by one GraphQL mutation for each `LARGEST`.
 
@@ -179,6 +190,8 @@ class GitHub(Gh):
             ((pr, value),) = edits
             if field is bulk_edits.BODY:
                 return {pr.number: self.edit(pr.number, seen_body=pr.body, body=value).body}
+            if field is bulk_edits.TITLE:
+                return {pr.number: self.edit(pr.number, title=value).title}
             return {pr.number: self.edit(pr.number, base=value).base}
         current: dict[PrNumber, str] = {}
         for start in range(0, len(edits), bulk_edits.LARGEST):

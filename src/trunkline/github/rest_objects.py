@@ -11,11 +11,12 @@ from trunkline.github.decoding import Branch, Resource
 
 
 class EditedPullRequest(msgspec.Struct, frozen=True):
-    """Description, base and state of a pull request, as returned by GitHub after an edit."""
+    """Description, base, state and title of a pull request, as returned by GitHub after an edit."""
 
     body: str
     base: str
     state: str
+    title: str
 
 
 class PullRequestObject(Resource, frozen=True):
@@ -24,10 +25,11 @@ class PullRequestObject(Resource, frozen=True):
     body: str | None
     base: Branch
     state: str
+    title: str
 
     def of_domain(self) -> EditedPullRequest:
         """Return it as a value of the domain."""
-        return EditedPullRequest(self.body or "", self.base.ref, self.state)
+        return EditedPullRequest(self.body or "", self.base.ref, self.state, self.title)
 
 
 class _MergeDetails(Resource, frozen=True):

@@ -24,6 +24,7 @@ from trunkline.domain.changes import (
     ReviewState,
     StackFileChanged,
     StateChanged,
+    TitleChanged,
     is_closed_first,
     is_pushed_back,
     note_of,
@@ -37,7 +38,7 @@ from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, index, local_refs, refs
 from trunkline.git.git import Git
-from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file
+from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file, titles
 from trunkline.operations.publish import Update, described, push_all, set_base
 from trunkline.planning.run_changes import drift, local_tip, read_stack_text, remote_tip
 
@@ -65,14 +66,20 @@ def restore(context: Context, step_context: StepContext, change: Change) -> Outc
             return _restore_tip(context, step_context, change)
         case StateChanged():
             return restore_state(context, step_context, change)
-        case NoteChanged():
-            return restore_note(context, step_context, change)
+        case TitleChanged() | NoteChanged():
+            return _restore_words(context, step_context, change)
         case StackFileChanged():
             return restore_stack_file(context.git, step_context, context.entry, change)
         case OpenStateChanged(before=closed, number=number):
             return pull_request_state.set_state(context, step_context, is_open=not closed, number=number)
         case EntryInserted() | EntryTakenOut():
             return restore_entry(context, step_context, change)
+
+
+def _restore_words(context: Context, step_context: StepContext, change: TitleChanged | NoteChanged) -> Outcome:
+    if isinstance(change, TitleChanged):
+        return titles.restore(context, step_context, change)
+    return restore_note(context, step_context, change)
 
 
 def _restore_tip(context: Context, step_context: StepContext, change: LocalMoved | RemoteMoved) -> Outcome:
@@ -137,10 +144,18 @@ def _step(scope: Scope, change: Change) -> Step:
             taken = f"add {entry.branch} to stack.toml again"
             left = f"take {entry.branch} out of stack.toml"
             return Step(change.step, taken if isinstance(change, EntryTakenOut) else left, mutates=True)
-        case NoteChanged():
-            command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
-            description = f"the note of {entry.label} as it was"
-            return Step(change.step, description, (command,), mutates=True, publishes=(description,))
+        case TitleChanged() | NoteChanged():
+            return _words_step(entry, change)
+
+
+def _words_step(entry: Entry, change: TitleChanged | NoteChanged) -> Step:
+    if isinstance(change, TitleChanged):
+        command = titles.command(entry.pr, change.before)
+        description = f"{entry.label} is titled {change.before!r} again"
+    else:
+        command = f"gh pr edit {entry.pr} --body-file DESCRIPTION"
+        description = f"the note of {entry.label} as it was"
+    return Step(change.step, description, (command,), mutates=True, publishes=(description,))
 
 
 def _tip_step(scope: Scope, change: LocalMoved | RemoteMoved) -> Step:

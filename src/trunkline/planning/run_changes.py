@@ -21,6 +21,7 @@ from trunkline.domain.changes import (
     RemoteMoved,
     StackFileChanged,
     StateChanged,
+    TitleChanged,
     is_different,
     is_pushed_back,
     joined,
@@ -145,7 +146,7 @@ def _joined(key: EntryKey, intents: Iterable[Intent]) -> Iterable[Change]:
     found: dict[type[Change], Change] = {}
     for intent in intents:
         change = intent.change()
-        if change is None or (isinstance(change, StateChanged) and intent.pr != key):
+        if change is None or (isinstance(change, StateChanged | TitleChanged) and intent.pr != key):
             continue  # the state of a pull request that the run created or took over: there was none before
         change = replace(change, pr=key)
         known = found.get(type(change))
@@ -185,6 +186,8 @@ def _drift_of(scope: Scope, change: Change, observe: Callable[[], View]) -> tupl
             if shown.draft not in {before.draft, left.draft}:
                 found.append(f"{pr} draft state: is {shown.draft}, not {left.draft}")
             return tuple(found)
+        case TitleChanged() | NoteChanged():
+            return _words_drift(observe().of(entry), change)
         case OpenStateChanged(number=number):
             ended = observe().world.snapshot.pr(entry.pr if number is None else number)
             merged = ended is not None and ended.state is PrState.MERGED
@@ -194,10 +197,16 @@ def _drift_of(scope: Scope, change: Change, observe: Callable[[], View]) -> tupl
         case StackFileChanged(path=path, before=text, left=text_left):
             expected = read_stack_text(Path(path)) in {text, text_left}
             return () if expected else (f"{path}: was edited since",)
-        case NoteChanged(before=before, left=left):
-            note = note_of(observe().of(entry).pull_request().body)
-            expected = note in {before, left}
-            return () if expected else (f"{pr} reviewer note: is {_note(note)}, not {_note(left)}",)
+
+
+def _words_drift(view: View, change: TitleChanged | NoteChanged) -> tuple[str, ...]:
+    pr, pull = f"{view.entry.label}'s", _require_open(view)
+    if isinstance(change, TitleChanged):
+        expected = pull.title in {change.before, change.left}
+        return () if expected else (f"{pr} title: is {pull.title!r}, not {change.left!r}",)
+    note = note_of(pull.body)
+    expected = note in {change.before, change.left}
+    return () if expected else (f"{pr} reviewer note: is {_note(note)}, not {_note(change.left)}",)
 
 
 def read_stack_text(path: Path) -> str:

@@ -6,6 +6,8 @@ import contextlib
 import shlex
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -25,6 +27,7 @@ from trunkline.planning import renamed
 from trunkline.planning.parents import base_of
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import own_commits
+from trunkline.planning.titles import titled
 from trunkline.state import journal
 
 _LONGEST_TEMPLATE = 60_000
@@ -46,7 +49,7 @@ def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = 
     branch, base, key = view.entry.branch, base_of(view).branch, view.entry.key
     if opened is not None:
         return Step(StepName.CREATE, f"take over #{opened.number}, the open pull request of {branch}", pr=key)
-    draft, words = wanted(view).draft, words or proposed(view)
+    draft, words = wanted(view).draft, _numbered(view, words or proposed(view))
     ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if draft else ""
     command = f"gh pr create {ends}{flag} --title TITLE --body-file DESCRIPTION"
     what = f'create a {"draft " if draft else ""}pull request for {branch} into {base}: "{words.title}"'
@@ -118,7 +121,9 @@ def _run(
 def _create(context: Context, step_context: StepContext, base: BranchName, words: Words | None) -> OpenedPullRequest:
     branch, asked = context.entry.branch, wanted(context)
     begun = _begun(step_context, branch)
-    words = Words(begun.title, begun.body) if begun is not None else words or proposed(context.view())
+    words = (
+        Words(begun.title, begun.body) if begun is not None else _numbered(context, words or proposed(context.view()))
+    )
     if asked.edit and begun is None:
         changed = editor.words(context, words)
         if changed is None:
@@ -151,6 +156,11 @@ def wanted(scope: Scope) -> SubmitOptions:
         draft=defaults.draft, labels=defaults.labels, reviewers=defaults.reviewers, assignees=defaults.assignees,
         milestone=defaults.milestone,
     )  # fmt: skip
+
+
+def _numbered(scope: Scope, words: Words) -> Words:
+    """Return the words with the entry's position in the title, if `[submit] title` has one."""
+    return msgspec.structs.replace(words, title=titled(scope, scope.entry.key, words.title))
 
 
 def proposed(view: View) -> Words:

@@ -193,7 +193,8 @@ def _title(scope: Scope, pr: PullRequest) -> str:
     if not template:
         return ""
     position = entries.index(scope.entry) + 1
-    values = {"title": pr.title, "number": pr.number, "position": position, "count": len(entries)}
+    text = title.plain(scope.stack.submit.title, pr.title) or pr.title
+    values = {"title": text, "number": pr.number, "position": position, "count": len(entries)}
     return title.fill(template, values)
 
 

@@ -27,6 +27,7 @@ from trunkline.domain.records.pull_requests import (
     PullRequestClosed,
     PullRequestCreated,
     PullRequestEdited,
+    PullRequestRetitled,
     StatusesPublished,
 )
 from trunkline.domain.records.replays import Adopted, Included, Paused, Resolved, WorktreeCreated
@@ -79,6 +80,7 @@ __all__ = [
     "PullRequestCreated",
     "PullRequestEdited",
     "PullRequestReopened",
+    "PullRequestRetitled",
     "Record",
     "RemoteBranchDeleted",
     "Resolved",
@@ -100,6 +102,7 @@ __all__ = [
 AnyRecord = (
     RunStarted | StepBegan | StepDone | StepFailed | RunFinished | Resumed | Aborting | Aborted
     | BranchMoved | MoveWithdrawn | BranchDeleted | BranchPushed | RemoteBranchDeleted | PullRequestEdited
+    | PullRequestRetitled
     | EntryAdded | EntryRemoved | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten
     | WorktreeCreated | MergeRequested | PullRequestClosed | PullRequestReopened | RestoredBaseDeleted
     | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted

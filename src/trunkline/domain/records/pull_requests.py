@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.domain.changes import NoteChanged, OpenStateChanged, ReviewState, StateChanged, note_of
+from trunkline.domain.changes import NoteChanged, OpenStateChanged, ReviewState, StateChanged, TitleChanged, note_of
 from trunkline.domain.names import Id, PrNumber
 from trunkline.domain.records.base import EntryRecord, Intent
 
@@ -24,6 +24,22 @@ class PullRequestEdited(Intent, frozen=True, kw_only=True, tag="pull-request-edi
         """Return the change of base and draft state."""
         before, left = ReviewState(self.base, self.draft), ReviewState(self.base_after, self.draft_after)
         return StateChanged(pr=self.pr, before=before, left=left)
+
+
+class PullRequestRetitled(Intent, frozen=True, kw_only=True, tag="pull-request-retitled"):
+    """A change of the position in the pull request's title: the whole title before and after.
+
+    Written: before the request to GitHub.
+    Resume: sends what GitHub does not show yet.
+    Undo: restores the title; refuses if it was edited since.
+    """
+
+    title: str
+    title_after: str
+
+    def change(self) -> TitleChanged:
+        """Return the change of the title."""
+        return TitleChanged(pr=self.pr, before=self.title, left=self.title_after)
 
 
 class NativeStackLinked(Intent, frozen=True, kw_only=True, tag="native-stack-linked"):

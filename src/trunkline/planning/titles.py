@@ -1,0 +1,56 @@
+"""Decide which titles of pull requests show a wrong position in the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from trunkline.context.scope import Scope
+from trunkline.context.view import View
+from trunkline.domain.names import EntryKey
+from trunkline.domain.snapshot import PullRequest
+from trunkline.domain.stack import Entry
+from trunkline.domain.title import numbered, plain
+
+
+class Titles(msgspec.Struct, frozen=True):
+    """The open pull requests whose titles are not as `[submit] title` says, each with the title that it would have.
+
+    Attributes:
+        wrong: they follow the pattern, with another position or count.
+        own: they do not follow the pattern: a person chose them.
+    """
+
+    wrong: tuple[tuple[PullRequest, str], ...] = ()
+    own: tuple[tuple[PullRequest, str], ...] = ()
+
+
+def titles_of(view: View, entries: Sequence[Entry]) -> Titles:
+    """Return the titles to change, and those that stay, of some entries of the stack."""
+    template, chosen = view.stack.submit.title, {entry.number for entry in entries}
+    wrong, own = [], []
+    for pr in view.open_pulls() if template else ():
+        if pr.number not in chosen:
+            continue
+        title = titled(view, pr.number, pr.title)
+        if plain(template, pr.title) is None:
+            own.append((pr, title))
+        elif title != pr.title:
+            wrong.append((pr, title))
+    return Titles(tuple(wrong), tuple(own))
+
+
+def titled(scope: Scope, key: EntryKey, text: str) -> str:
+    """Return the title of an entry's pull request: its position among all entries of stack.toml, landed ones too.
+
+    `[land] title` counts the same way. So a landing changes no title.
+
+    Args:
+        scope: the stack.
+        key: the entry.
+        text: a title, with or without a position.
+    """
+    template, entries = scope.stack.submit.title, scope.stack.entries
+    position = entries.index(scope.stack.entry(key)) + 1
+    return numbered(template, plain(template, text) or text, position=position, count=len(entries))
