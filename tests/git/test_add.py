@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,7 +135,19 @@ def test_changes_that_do_not_apply_there(stack: Desk) -> None:
     _stage(stack, "two.txt", "changed\n")
     refused = refusal(lambda: _add(stack, onto_trunk=True))
     assert "do not apply there: conflict in two.txt" in refused.what
+    assert refused.next_commands[0].startswith("invoke add half --message ")
     assert _order(stack) == ["one", "two", "three"]
+
+
+def test_changes_of_trunk_that_do_not_apply_to_an_entry(stack: Desk) -> None:
+    """The printed command carries them there; a conflict leaves them in the stash as well."""
+    stack.clone.git("switch", "--quiet", "main")
+    _stage(stack, "two.txt", "changed\n")
+    refused = refusal(lambda: _add(stack, above=2))
+    assert refused.next_commands == ("git stash && git switch two && git stash pop",)
+    subprocess.run(["sh", "-c", refused.next_commands[0]], cwd=stack.clone.path, capture_output=True, check=False)
+    assert _status(stack) == "A  new.txt\nAA two.txt"
+    assert stack.clone.git("show", "stash@{0}:two.txt") == "changed"
 
 
 def test_a_conflict_above_pauses_and_goes_on(stack: Desk) -> None:

@@ -626,7 +626,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/land.py:entries_of": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/absorb.py:nothing_to_do": "tests/git/test_absorb.py::test_printed_and_json",
     "commands/add.py:plan": "tests/git/test_add.py::test_what_was_forgotten",
-    "commands/add.py:_with_commit": "tests/git/test_add.py::test_what_was_forgotten",
+    "commands/add.py:_elsewhere": "tests/git/test_add.py::test_changes_that_do_not_apply_there",
     "operations/added_entry.py:put_in": "because: only a power failure loses the commit; other tests follow abort",
     "tasks/building.py:submit": LOOKS,
     "tasks/building.py:add": "because: submit is refused where it cannot be done, and has its own scenarios",
@@ -636,6 +636,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/submit.py:_require_on_base": "tests/git/test_submit.py::"
     "test_an_entry_that_does_not_sit_on_the_one_below",
     "context/scope.py:Scope.no_branch": LOOKS,
+    "domain/modify_operations.py:_commit_position": LOOKS,
     "domain/modify_operations.py:_position": LOOKS,
     "domain/modify_operations.py:_unfoldable": LOOKS,
     "domain/stack.py:Entry.no_pull_request": "tests/git/test_unsubmitted.py::test_tasks_of_its_own",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -217,7 +218,7 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
                 f"the staged changes do not apply there: conflict in {', '.join(merged.conflicts)}",
                 why=f"they are made on {here or 'a detached HEAD'}, and {added.branch} sits on"
                 f" {added.below or view.stack.trunk}; nothing was changed",
-                next_command=task_command("add", added.branch, "--message", request.message),
+                next_command=_elsewhere(view.stack, added, request, here),
             )
         tree = merged.tree
     message = f"{request.message.strip()}\n".encode()
@@ -229,6 +230,17 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
         branch=added.branch, below=added.below, title=added.title, commit=made, came_from=here, head=head,
         index=held, staged=staged,
     )  # fmt: skip
+
+
+def _elsewhere(stack: Stack, added: AddedEntry, request: Request, here: str) -> str:
+    """Return the command for changes that do not apply where the entry should sit.
+
+    Made on an entry, they can sit on it. Otherwise they go to the place as a stash, which a conflict leaves there.
+    """
+    if any(entry.branch == here for entry in stack.entries):
+        return task_command("add", added.branch, "--message", request.message)
+    place = shlex.quote(added.below) if added.below else f"--detach {shlex.quote(f'{stack.remote}/{stack.trunk}')}"
+    return f"git stash && git switch {place} && git stash pop"
 
 
 def with_entry(context: Context, added: AddedEntry) -> Context:
