@@ -1,10 +1,10 @@
 """The Dask executor with more machines than there are: gates that sleep, workers that share only the processors.
 
 Each worker is a host of its own: its state, its job pool, and with `--namespaces` (root) its network namespace. A
-gate that sleeps needs no processor, so N workers do the work of N machines as far as the engine goes; for what the
-engine itself costs, they share the cores of this one.
+gate that sleeps uses no CPU, so N workers do the work of N machines. The engine's own work shares the cores of this
+machine.
 
-Writes what it measured to tests/bench/scale.json, with which `scripts/model-scale` compares its predictions.
+Writes the measurements to tests/bench/scale.json; `scripts/model-scale` compares its predictions with them.
 
 Usage: .venv/bin/python tests/bench/scale.py [--namespaces]
 """
@@ -44,7 +44,7 @@ SHAPES = ((1, 8, 0.0), (2, 50, 0.0), (1, 4, 0.5), (4, 16, 0.5), (8, 24, 0.5), (1
 
 
 def ip(*args: str) -> None:
-    """Change the network."""
+    """Run `ip`, which changes the network."""
     subprocess.run(["ip", *args], check=True, capture_output=True)
 
 
@@ -78,14 +78,14 @@ class Machines:
     processes: list[subprocess.Popen[str]]
 
     def cpu(self) -> float:
-        """Return the processor seconds of all of them, and of what they ran."""
+        """Return the CPU seconds of all processes and of their children."""
         times = [psutil.Process(each.pid).cpu_times() for each in self.processes]
         return float(sum(each.user + each.system + each.children_user + each.children_system for each in times))
 
 
 @contextlib.contextmanager
 def machines(root: Path, workers: int, *, namespaces: bool) -> Iterator[Machines]:
-    """Start them, and end them."""
+    """Run a scheduler and workers."""
     host = f"{NET}.1" if namespaces else "127.0.0.1"
     made = Machines("", [])
 
@@ -129,7 +129,7 @@ def stack(root: Path, entries: int) -> tuple[Git, list[Oid]]:
 
 
 def measured(workers: int, entries: int, sleep: float, *, namespaces: bool) -> dict[str, float]:
-    """Gate a stack once and return what it took, and whose processor."""
+    """Gate a stack once; return the elapsed seconds, and the CPU seconds here and of the workers."""
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
         root = Path(folder)
         with contextlib.ExitStack() as held:

@@ -28,7 +28,7 @@ def stack(grounds: Yard) -> Iterator[YardLanding]:
 
 
 def guard(stack: Landing, **demands: Any) -> None:
-    """Let CI start with each push, and main demand it with an approval that a push dismisses; all have both."""
+    """Require CI and an approval on main; each push starts CI and dismisses approvals; every entry has both."""
     stack.github.lever("run_ci", SLUG, names=["build"], requests=4)
     stack.github.lever(
         "protect", SLUG, branch="main", name="main", approvals=1, checks=["build"], dismiss_stale=True, **demands
@@ -92,7 +92,7 @@ def test_rewriting_every_entry_starts_ci_and_dismisses_approvals(stack: YardLand
 
 
 def test_only_what_changes_lines_from_below_is_rewritten(stack: YardLanding) -> None:
-    """The middle one of three: rewritten once, for that reason; the one above it stays as it is."""
+    """The middle one of three is rewritten once, for that reason; the one above it stays as it is."""
     touch_the_line_below(stack)
     stack.github.lever("run_ci", SLUG, names=["build"], requests=4)
     before = tally(stack)
@@ -135,7 +135,7 @@ def test_never_refuses_to_rewrite(stack: YardLanding) -> None:
 def test_rules_that_demand_rewriting_are_named(
     stack: YardLanding, demands: dict[str, bool], flags: tuple[str, ...], why: str
 ) -> None:
-    """Up-to-date branches; linear history with rebase merges: said for each entry that they concern."""
+    """Up-to-date branches, or linear history with rebase merges: the reason of each affected entry."""
     guard(stack, **demands)
     ran = stack.invoke("land", "--dry-run", "--json", *flags)
     merges = {each["pr"]: each["rewritten_because"] for each in ran.json["merges"]}
@@ -144,7 +144,7 @@ def test_rules_that_demand_rewriting_are_named(
 
 
 def test_the_world_changes_before_the_merge(stack: YardLanding) -> None:
-    """A new rule stops it with the command that rewrites; where trunk moves, gates run on what is merged then."""
+    """A new rule stops it and names the command that rewrites; if trunk moves, gates run on the merge's result."""
     stack.github.review(SLUG, 518, "reviewer", state="CHANGES_REQUESTED")
     ran = stack.invoke("land", "--skip", "fmt", "--yes", "--pr", "518", "--require", "gates", **NO_WAIT)
     assert ran.code == 3, ran.out + ran.err

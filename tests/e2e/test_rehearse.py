@@ -172,7 +172,7 @@ def test_served_by_hand(tmp_path: Path) -> None:
         assert served.wait(60) == 0
     wrong = (
         (["--root", str(root), "--example"], "not empty"),
-        (["--root", f"{faults}/below"], "cannot be made"),
+        (["--root", f"{faults}/below"], "cannot be created"),
         (["--faults", "none.toml"], "none.toml"),
     )
     for flags, word in wrong:

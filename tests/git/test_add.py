@@ -222,7 +222,7 @@ def test_what_was_forgotten(stack: Desk) -> None:
     assert "is an entry of the stack already" in refusal(lambda: _add(stack)).what
     stack.clone.git("switch", "--quiet", "--detach")
     where = refusal(lambda: add.plan(stack.stack_context(), Request(branch_name("more"), "m")))
-    assert where.what == "where does more go?"
+    assert where.what == "the place of more in the stack is not known"
     assert isinstance(where, WrongFlag)
     assert where.choices == ({"above": "3", "below": ""}, {"onto-trunk": True, "below": ""})
 

@@ -98,8 +98,8 @@ def test_land_stops_below_it(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> N
     assert refused.next_commands == ("invoke submit",)
 
 
-def test_tasks_of_its_own(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--pr BRANCH` names it; tasks that need a pull request refuse and name `submit`, `switch` works."""
+def test_tasks_of_one_entry(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--pr BRANCH` selects it; tasks that need a pull request refuse and name `submit`; `switch` works."""
     there = open_context("two", stack="", options=Options(), reporter=middle.quiet, cwd=middle.clone.path)
     assert there.entry.branch == "two"
     for task in ("rebase", "push", "note", "ready", "checklist", "verify-merged"):
@@ -122,7 +122,7 @@ def test_plan_and_rehearsal_with_one_above(top: Desk) -> None:
 
 
 def test_a_stack_without_any_pull_request(top: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is asked of GitHub by number, and restack still moves everything."""
+    """No request to GitHub names a number, and restack still moves everything."""
     top.own_stack(monkeypatch, 1, 2)
     top.trunk_commits("trunk moves", {"t.txt": "t\n"})
     before = top.tips()
@@ -133,6 +133,6 @@ def test_a_stack_without_any_pull_request(top: Desk, monkeypatch: pytest.MonkeyP
 
 
 def test_the_entry_is_found_by_branch_after_it_got_a_number(top: Desk) -> None:
-    """Journals of before name it by its branch: `Stack.entry` finds it."""
+    """Older journals name the entry by its branch: `Stack.entry` finds it."""
     stack = top.stack_context().stack
     assert stack.entry(branch_name("one")).number == 1

@@ -163,7 +163,7 @@ def _below(
     if current is not None and not request.below:
         return current
     raise WrongFlag(
-        f"where does {branch} go?",
+        f"the place of {branch} in the stack is not known",
         why=f"{here or 'a detached HEAD'} is no entry of the stack; nothing was changed",
         flags={"above": str(stack.entries[-1].key), "below": ""},
         otherwise=({"onto-trunk": True, "below": ""},),
@@ -271,8 +271,8 @@ def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> Addin
         refuse_unanswered(view, above, task=TASK)
         raise
     replay_step.check_predictions(view, above)
-    neighbour = (*view.stack.below(entry), *above)[-1] if view.stack.below(entry) else view.stack.above(entry)
-    assert neighbour is not None  # noqa: S101 -- a stack has an entry
+    neighbour = (*view.stack.below(entry)[-1:], view.stack.above(entry))[0]
+    assert neighbour is not None  # noqa: S101 -- the stack had an entry before
     branches = (added.branch, *(each.branch for each in above))
     return Adding(
         context, Forecast(Plan(TASK, neighbour.key, tuple(steps), branches=branches), view.decisions), added

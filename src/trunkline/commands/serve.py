@@ -51,22 +51,10 @@ def serve(
     local = read_local_stack(Path(repository), trunk) if repository else None
     with contextlib.ExitStack() as stack:
         named = root or stack.enter_context(tempfile.TemporaryDirectory(prefix="sim-"))
-        place = Path(named).resolve()
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{place} cannot be made", why=error.strerror or "") from error
+        place = _directory(Path(named).resolve())
         armed = read_faults(Path(faults), {}) if faults else ()
-        if (example or local) and any(place.iterdir()):
-            raise UsageError(
-                f"{place} is not empty",
-                why=f"{'the example' if example else 'the copy'} is made in a directory of its own",
-                next_command=task_command(
-                    "sim.serve",
-                    *(("--repository", repository) if local else ("--example",)),
-                    comment="in a temporary directory",
-                ),
-            )
+        if example or local:
+            _require_empty(place, repository)
         if example or local:
             box = stack.enter_context(sandbox(place) if local is None else local_copy(place, local))
             github, variables, inside = box.github, box.variables(), box.checkout
@@ -80,6 +68,38 @@ def serve(
         ends = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, ends)
         signal.sigwait(ends)
+
+
+def _directory(place: Path) -> Path:
+    """Return a directory after creating it, if it does not exist.
+
+    Raises:
+        UsageError: it cannot be created.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be created", why=error.strerror or "") from error
+    return place
+
+
+def _require_empty(place: Path, repository: str) -> None:
+    """Check that a directory for the example, or for the copy of a repository, is empty.
+
+    Args:
+        place: the directory.
+        repository: the repository; "" for the example.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if any(place.iterdir()):
+        flags = ("--repository", repository) if repository else ("--example",)
+        raise UsageError(
+            f"{place} is not empty",
+            why=f"{'the copy' if repository else 'the example'} is made in a directory of its own",
+            next_command=task_command("sim.serve", *flags, comment="in a temporary directory"),
+        )
 
 
 def _report_pulls(stack: LocalStack, repository: str, reporter: Reporter) -> None:

@@ -108,6 +108,11 @@ def labelled(key: EntryKey) -> str:
     return key if isinstance(key, str) else f"#{key}"
 
 
+def labelled_fully(key: EntryKey, branch: BranchName) -> str:
+    """Return the number and the branch of an entry for people; the branch alone while it has no pull request."""
+    return branch if isinstance(key, str) else f"#{key} {branch}"
+
+
 def entry_key(text: str | int) -> EntryKey:
     """Return the entry that a user names: `519` and `#519` are numbers, anything else is a branch.
 

@@ -11,7 +11,7 @@ import msgspec
 from trunkline.domain.choices import nearest
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import labelled
+from trunkline.domain.names import labelled, labelled_fully
 
 if TYPE_CHECKING:
     from trunkline.domain.check import Check
@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def full_label(self) -> str:
         """Its number and branch for people; the branch alone while it has no pull request."""
-        return self.branch if self.number is None else f"#{self.number} {self.branch}"
+        return labelled_fully(self.key, self.branch)
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def search(
         for node in nodes:
             where = node.range()
             code = next(iter(node.text().splitlines()), "").strip()
-            lies = not places or any(place.holds(node) for place in places)
-            found.append(Match(path, where.start.line + 1, where.end.line + 1, code, lies))
+            is_inside = not places or any(place.holds(node) for place in places)
+            found.append(Match(path, where.start.line + 1, where.end.line + 1, code, is_inside))
     return tuple(found)
 
 

@@ -124,10 +124,10 @@ def _plain(value: object) -> str:
 
 
 def decode(values: Mapping[str, Any]) -> AnyRecord:
-    """Return the record that `encode` gave the JSON values of.
+    """Return the record of JSON values from `encode`.
 
     Raises:
-        ValueError: they are no record of this version; says which field is wrong.
+        ValueError: they are no record of this version; the message names the field that is wrong.
     """
     try:
         return msgspec.convert(values, AnyRecord)  # type: ignore[no-any-return]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from trunkline.domain.changes import Change
-from trunkline.domain.names import BranchName, EntryKey
+from trunkline.domain.names import BranchName, EntryKey, labelled_fully
 from trunkline.domain.step import StepName
 
 
@@ -43,7 +43,7 @@ class EntryRecord(StepRecord, frozen=True):
     @property
     def full_label(self) -> str:
         """The entry's number and branch for people; the branch alone while it had no pull request."""
-        return str(self.branch) if isinstance(self.pr, str) else f"#{self.pr} {self.branch}"
+        return labelled_fully(self.pr, self.branch)
 
 
 class Intent(EntryRecord, frozen=True):

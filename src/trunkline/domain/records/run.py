@@ -9,7 +9,7 @@ import msgspec
 
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.changes import Change
-from trunkline.domain.names import BranchName, EntryKey, Id, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, Id, PrNumber, labelled_fully
 from trunkline.domain.options import Options
 from trunkline.domain.records.base import Record, StepRecord
 from trunkline.domain.replayed import Replayed
@@ -31,7 +31,7 @@ class PlacedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def full_label(self) -> str:
         """Its number and branch for people; the branch alone while it has no pull request."""
-        return str(self.branch) if self.number is None else f"#{self.number} {self.branch}"
+        return labelled_fully(self.pr, self.branch)
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +105,7 @@ class StepDone(StepRecord, frozen=True, kw_only=True, tag="done"):
 
     Written: after the step.
     Resume: does not run the step again, unless its branch has moved since.
-    Undo: takes a requested merge whose step is done as merged.
+    Undo: counts a requested merge as merged if its step is done.
     """
 
     pr: EntryKey | None
@@ -139,7 +139,7 @@ class RunFinished(Record, frozen=True, tag="finished"):
 
 
 class Resumed(Record, frozen=True, tag="resumed"):
-    """The point where another process took the run up.
+    """The point where another process resumed the run.
 
     Written: by `continue` and `skip`, before their first step.
     Resume: ignores it.
@@ -161,5 +161,5 @@ class Aborted(Record, frozen=True, tag="aborted"):
 
     Written: by `abort`, after everything was taken back that could be.
     Resume: refuses.
-    Undo: passes the run over.
+    Undo: skips the run.
     """
