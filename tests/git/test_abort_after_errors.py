@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from support.inprocess import Desk, desk
-from trunkline.commands import rescue
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import branch_name, branch_ref, oid
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import StepStatus
 from trunkline.git import local_refs
+from trunkline.steps import rescue
 
 
 @pytest.fixture

@@ -662,7 +662,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/serve.py:serve": "tests/sim/test_local_copy.py::test_what_cannot_be_served",
     "commands/rehearse.py:_faults": "tests/e2e/test_rehearse.py::test_nonsense",
     "commands/rehearse.py:rehearse": "tests/e2e/test_rehearse.py::test_the_same_as_the_run_that_follows",
-    "commands/rescue.py:_look": LOOKS,
+    "steps/rescue.py:_look": LOOKS,
     "commands/restack.py:nothing_to_do": "tests/e2e/test_rescue.py::test_it_comes_back",
     "commands/resume.py:find": "tests/git/test_paused_run.py::"
     "test_a_continue_after_it_ends_or_is_refused_with_a_way_on",

@@ -40,6 +40,7 @@ from trunkline.operations import conflict, local_branch, revert
 from trunkline.planning import left_open, run_changes
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
+from trunkline.steps import rescue as rescue_step
 
 
 class _Ending(msgspec.Struct):
@@ -273,7 +274,7 @@ def _give_up_rescue(context: Context, step_context: StepContext, ending: _Ending
         ending.left.append("what the rescue restored on GitHub stays")
         return
     try:
-        ending.restored += rescue.abort_incomplete(context, step_context)
+        ending.restored += rescue_step.abort_incomplete(context, step_context)
     except TrunklineError as error:
         _not_done(ending, error, f"what the rescue restored on GitHub stays: {error}")
 

@@ -1,78 +1,15 @@
-"""Command `rescue`: reopen a pull request that was closed because its base branch was deleted.
-
-GitHub reopens it only if its base exists, and retargets it only if it is open (cli/cli#1168,
-#14223). So the base is restored at its old commit, the pull request reopened and retargeted, and
-the base deleted again.
-"""
+"""Command `rescue`: reopen a pull request that was closed because its base branch was deleted."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-
-import msgspec
-
 from trunkline.commands import runner
-from trunkline.context.observer import Part
-from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.view import View
-from trunkline.domain import records
-from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
-from trunkline.domain.errors import Refused
-from trunkline.domain.names import BranchName, Oid, branch_name, branch_ref, short
-from trunkline.domain.snapshot import PrState, PullRequest
-from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
-from trunkline.engine import RunResult, StepContext, StepFunction
-from trunkline.git import push, refs
-from trunkline.operations import publish
-from trunkline.planning.parents import open_below
-from trunkline.state import journal
+from trunkline.domain.step import Plan, StepKey, StepName
+from trunkline.engine import RunResult, StepFunction
+from trunkline.steps import rescue
 
 TASK = "rescue"
-
-
-class _Lost(msgspec.Struct, frozen=True):
-    """The branches to restore and the base to set.
-
-    Attributes:
-        gone: deleted remote branches with their commits: the base, and the head if it was deleted
-            too.
-        base: the branch that the pull request targeted.
-        onto: its new base.
-    """
-
-    gone: tuple[tuple[BranchName, Oid], ...]
-    base: BranchName
-    onto: BranchName
-
-
-def plan(context: Context) -> Plan:
-    """Plan how to reopen the entry's pull request.
-
-    Raises:
-        Refused: it is open or merged, it landed, it was closed by hand, or its base is unknown.
-    """
-    view = context.view()
-    pr = view.known(view.entry.pr)
-    lost = _look(view, pr)
-    restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.gone)
-    slug, number = context.repository.slug, pr.number
-    description = [f"restore {restored}"] if lost.gone else []
-    description.append(f"reopen #{number}")
-    commands = [
-        f"gh api repos/{slug}/git/refs -f ref={shlex.quote(branch_ref(b))} -f sha={tip}" for b, tip in lost.gone
-    ]
-    commands.append(f"gh pr reopen {number}")
-    if lost.onto != lost.base:
-        description.append(f"target {lost.onto}")
-        commands.append(f"gh pr edit {number} --base {shlex.quote(lost.onto)}")
-        if any(branch == lost.base for branch, _ in lost.gone):
-            description.append(f"delete {lost.base} again")
-            commands.append(f"git push {shlex.quote(context.stack.remote)} --delete {shlex.quote(lost.base)}")
-    step = Step(StepName.RESCUE, ", ".join(description), tuple(commands), mutates=True, publishes=tuple(description))
-    return Plan(TASK, number, (step,))
 
 
 def forecast(context: Context) -> Plan:
@@ -80,17 +17,18 @@ def forecast(context: Context) -> Plan:
 
     Raises:
         Paused: a paused run needs the branches as they are.
-        Refused: see `plan`.
+        Refused: the pull request is open or merged, it landed, it was closed by hand, or its base is unknown.
     """
     runner.refuse_while_paused(context, (StepName.RESCUE,))
-    return plan(context)
+    step = rescue.plan(context.view())
+    return Plan(TASK, context.entry.key, (step,))
 
 
 def run(context: Context) -> RunResult:
     """Reopen the pull request: take the lock, open a journal, run the step.
 
     Raises:
-        Refused: another run holds the lock; or see `plan`.
+        Refused: another run holds the lock; or see `forecast`.
     """
     intended = forecast(context)
     return runner.carry_out(context, Forecast(intended), step_functions(context, intended), label=str(intended.pr))
@@ -99,151 +37,4 @@ def run(context: Context) -> RunResult:
 def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFunction]:
     """Return the function of the plan's step."""
     entry_context = context.of(context.stack.entry(intended.pr))
-    return {(StepName.RESCUE, None): lambda step_context: restore(entry_context, step_context)}
-
-
-def restore(context: Context, step_context: StepContext) -> Outcome:
-    """Restore the deleted branches, reopen, retarget, and delete the restored base.
-
-    Each action is skipped if it has already happened.
-
-    Raises:
-        Refused: GitHub does not reopen it; the restored base is deleted again, and the error names a
-            command that creates a new pull request.
-    """
-    context.observer.changed()
-    view = context.view()
-    pr = view.known(view.entry.pr)
-    lost = _begun(step_context) or _look(view, pr)
-    if pr.state is PrState.CLOSED:
-        context.reporter.require_approval(f"reopen #{pr.number}")
-        about, gone = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.gone)
-        step_context.log_intent(records.PullRequestReopened(*about, gone=gone, base=lost.base, base_after=lost.onto))
-        _restore(context.project, lost.gone)
-        pr = _reopen(context, step_context, pr, lost)
-    if pr.base != lost.onto:
-        publish.retarget(context, step_context, (pr, lost.onto))
-    kept = _remove(context, step_context, lost)
-    context.observer.changed()
-    message = f"#{pr.number} is open again and targets {lost.onto}"
-    return Outcome(
-        "rescued", message, StepStatus.WARNED if kept else StepStatus.DONE, kept, {"pr": pr.number, "base": lost.onto}
-    )
-
-
-def abort_incomplete(context: Context, step_context: StepContext) -> tuple[Outcome, ...]:
-    """Abort an incomplete rescue by deleting the base that it restored.
-
-    A restored head stays, since it holds the commits of the pull request. A pull request that is open
-    again stays open: closing it would be for good.
-    """
-    lost = _begun(step_context)
-    if lost is None:
-        return ()
-    pr = context.view().known(context.entry.pr)
-    if pr.state is PrState.OPEN:
-        edit = f"it targets {pr.base}: gh pr edit {pr.number} --base {shlex.quote(lost.onto)}"
-        target = (edit,) if pr.base != lost.onto else ()
-        return (Outcome("rescue", f"#{pr.number} is open again and stays so", StepStatus.WARNED, target),)
-    kept = _remove(context, step_context, lost)
-    return (Outcome("rescue", f"#{pr.number} stays closed", StepStatus.WARNED if kept else StepStatus.DONE, kept),)
-
-
-def _look(view: View, pr: PullRequest) -> _Lost:
-    if pr.state is not PrState.CLOSED:
-        landed = pr.state is PrState.MERGED and not pr.merged_at
-        raise Refused(
-            f"#{pr.number} landed: {view.tracking} has its changes since {short(pr.merge_commit or pr.head_oid)}"
-            if landed
-            else f"#{pr.number} is {pr.state.value.lower()}",
-            why="only a pull request that was closed without being merged can be rescued",
-            next_command=task_command("status"),
-        )
-    below = open_below(view)
-    base, head = branch_name(pr.base), view.entry.branch
-    names = [branch_ref(base), branch_ref(head)]
-    there = refs.list_remote(view.git, view.stack.remote, names)
-    tips = {base: pr.base_oid, head: pr.head_oid}
-    unknown = [branch for branch, tip in tips.items() if tip is None and branch_ref(branch) not in there]
-    if unknown:
-        raise Refused(
-            f"{unknown[0]} is gone, and GitHub does not say where it was",
-            next_command=_replacement(view.project, pr, below.branch if below else view.stack.trunk),
-        )
-    gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
-    if not gone:
-        raise Refused(
-            f"#{pr.number} was closed by hand: {base} and {head} are both on {view.stack.remote}",
-            why="only a pull request that was closed because a branch was deleted is rescued; nothing was changed",
-            next_command=f"gh pr reopen {pr.number}",
-        )
-    return _Lost(gone, base, below.branch if below else view.stack.trunk)
-
-
-def _begun(step_context: StepContext) -> _Lost | None:
-    """Return the rescue that this run has logged before, in this process or another one; None if it has not."""
-    for record in journal.read(step_context.journal.path).records:
-        if isinstance(record, records.PullRequestReopened):
-            gone = tuple((branch_name(each.branch), each.tip) for each in record.gone)
-            return _Lost(gone, branch_name(record.base), branch_name(record.base_after))
-    return None
-
-
-def _restore(project: Project, gone: Sequence[tuple[BranchName, Oid]]) -> None:
-    remote_refs = refs.list_remote(project.git, project.stack.remote, [branch_ref(branch) for branch, _ in gone])
-    for branch, tip in gone:
-        if branch_ref(branch) not in remote_refs:
-            project.reporter.command(
-                f"gh api repos/{project.repository.slug}/git/refs -f ref={shlex.quote(branch_ref(branch))} ..."
-            )
-            project.github.create_branch(branch, tip)
-
-
-def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: _Lost) -> PullRequest:
-    context.reporter.command(f"gh pr reopen {pr.number}")
-    try:
-        context.github.edit(pr.number, state="open")
-    except Refused as refused:
-        kept = _remove(context, step_context, lost)
-        raise Refused(
-            f"GitHub does not reopen #{pr.number}",
-            why="\n".join((refused.why, *kept, "the next command makes a new pull request of the same branch")),
-            next_command=_replacement(context.project, pr, lost.onto),
-        ) from refused
-    context.observer.changed(Part.REMOTE)
-    return context.view().known(pr.number)
-
-
-def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[str, ...]:
-    """Delete the restored base, unless an open pull request is based on it or somebody pushed to it.
-
-    Returns:
-        The reason for which it stays, or ().
-    """
-    restored = dict(lost.gone).get(lost.base)
-    if restored is None or lost.base == lost.onto:
-        return ()
-    remote, ref = context.stack.remote, branch_ref(lost.base)
-    context.observer.changed(Part.REMOTE)
-    remote_tip = refs.list_remote(context.git, remote, [ref]).get(ref)
-    users = [pr.number for pr in context.view().open_pulls() if pr.base == lost.base]
-    if remote_tip is None:
-        return ()
-    if remote_tip != restored or users:
-        why = f"it is at {short(remote_tip)}" if remote_tip != restored else f"#{users[0]} targets it"
-        return (f"{lost.base} stays on {remote}: {why}",)
-    context.reporter.require_approval(f"delete {lost.base} on {remote} again")
-    about = step_context.about(context.entry)
-    step_context.log(records.RestoredBaseDeleted(*about, base=lost.base, tip=restored))
-    push.delete_remote(context.git, step_context.lock, remote, lost.base, restored)
-    return ()
-
-
-def _replacement(project: Project, pr: PullRequest, base: str) -> str:
-    """Return the command that creates a new pull request from the closed one."""
-    repository = project.repository.argument
-    create = ["gh", "pr", "create", "--repo", repository, "--base", base, "--head", str(pr.head), "--title", pr.title]
-    draft = ["--draft"] if pr.draft else []
-    body = ["gh", "pr", "view", str(pr.number), "--repo", repository, "--json", "body"]
-    body += ["--template", "{{.body}}"]  # --jq would add a line
-    return f"{shlex.join(body)} | {shlex.join([*create, *draft, '--body-file', '-'])}"
+    return {(StepName.RESCUE, None): lambda step_context: rescue.run(entry_context, step_context)}
