@@ -184,7 +184,7 @@ def test_a_gate_that_failed(person: Typist, gates: Gates, mended: str) -> None:
     assert failed.code == 1, failed
     gates.come_to(Verdict.PASSED)
     if mended == "amended":
-        person.desk.clone.git("switch", "--quiet", "one")
+        person.follow(failed, "steps/gates.py:to_edit", "invoke switch --pr 1")
         person.desk.clone.git("commit", "--quiet", "--amend", "--message=said better")
     done = person.follow(failed, "steps/gates.py:_failure", "invoke continue")
     assert "pushed" in done.out

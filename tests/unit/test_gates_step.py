@@ -41,10 +41,18 @@ def context(*, answer: bool | None = None, accepted: frozenset[str] = frozenset(
         return answer
 
     return SimpleNamespace(
-        reporter=SimpleNamespace(ask=ask), entry=SimpleNamespace(key=519, label="#519"),
+        reporter=SimpleNamespace(ask=ask), entry=SimpleNamespace(key=519, label="#519", branch="two"), git=None,
         waivers=Waivers(accepted),
         run=SimpleNamespace(decisions=Decisions()),
     )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def checkout(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the branch that is checked out: that of #519, unless the test changes it."""
+    held = ["two"]
+    monkeypatch.setattr("trunkline.git.refs.current_branch", lambda _git: held[0])
+    return held
 
 
 def unavailable(name: str) -> GateOutcome:
@@ -74,6 +82,21 @@ def test_everything_that_is_missing_is_said_before_the_first_gate_runs() -> None
         "cargo generate-lockfile", "rustup toolchain install 1.89.0",
         "invoke rebase --pr 519 --accept-unavailable msrv",
     )  # fmt: skip
+
+
+def test_what_a_commit_mends_is_mended_on_its_branch(checkout: list[str]) -> None:
+    """`git commit` would commit to another entry; a full disk or a missing toolchain is no matter of branches."""
+    there, full = (
+        context(),
+        GateOutcome("test", Verdict.FAILED).because(Cause(CauseId.DISK, "full", "disk", "rm -r x")),
+    )
+    switch = "invoke switch --pr 519   # to mend #519 there"
+    checkout[0] = "three"
+    assert gates._failure(there, TIP, [failed("build")]).next_commands[:2] == (switch, "cargo generate-lockfile")
+    assert gates.to_edit(there.git, there.entry, [full, GateOutcome("clippy", Verdict.FAILED)]) == (switch,)
+    assert gates.to_edit(there.git, there.entry, [full, unavailable("msrv")]) == ()
+    checkout[0] = "two"
+    assert gates._failure(there, TIP, [failed("build")]).next_commands[0] == "cargo generate-lockfile"
 
 
 def test_a_person_may_go_on_without_what_is_unavailable() -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from trunkline.context.project import Reporter
 from trunkline.domain.names import Oid, branch_ref, short
-from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue, gate_names
 from trunkline.gates.estimate import Estimate, estimate
@@ -94,10 +94,11 @@ class _Gated(msgspec.Struct):
         return replace(self.row, outcomes=found, seconds=max(self.ended - self.started, 0.0))
 
     def _foreseen(self, stopped: tuple[GateOutcome, ...]) -> None:
-        for outcome in stopped:
+        for group in by_cause(stopped):
+            outcome, names = group[0], ", ".join(each.gate for each in group)
             fix = f"; to fix it: {outcome.fix}" if outcome.fix else ""
             will = "cannot run" if outcome.verdict is Verdict.UNAVAILABLE else "will fail"
-            self.reporter.progress(f"{self.row.entry.label} {outcome.gate} {will}: {outcome.diagnosis}{fix}")
+            self.reporter.progress(f"{self.row.entry.label} {names} {will}: {outcome.diagnosis}{fix}")
 
     def _starts(self) -> None:
         self.started = self.ended = time.monotonic()

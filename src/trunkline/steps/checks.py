@@ -22,7 +22,7 @@ from trunkline.gates import checks
 from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.verification import subject_of, waiver_flags
-from trunkline.steps.gates import note_verdicts
+from trunkline.steps.gates import note_verdicts, to_edit
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}
 
@@ -133,12 +133,15 @@ def _failure(scope: Scope, wrong: list[GateOutcome], tip: Oid, data: Mapping[str
         lines.append(f"{outcome.gate} ({named[outcome.gate].text}): {why}")
         lines += [f"  log: {outcome.log}"] if outcome.log else []
     first = wrong[0]
+    edited = [each for each in wrong if not isinstance(named[each.gate], ManualCheck)]
     ticks = [_tick_command(entry.key, each.gate) for each in wrong if isinstance(named[each.gate], ManualCheck)]
     flags = waiver_flags(wrong)
     again = same_command(flags, pr=entry.key) if flags else task_command("continue")
     return CheckFailed(
         f"{len(wrong)} of {count_of(len(entry.checks), 'check')} failed on {short(tip)}; nothing was pushed",
         why="\n".join(lines),
-        next_command=tuple(dict.fromkeys(part for part in (first.fix, *ticks, again) if part)),
+        next_command=tuple(
+            dict.fromkeys(part for part in (*to_edit(scope.git, entry, edited), first.fix, *ticks, again) if part)
+        ),
         data=data,
     )

@@ -12,17 +12,19 @@ from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
+from trunkline.domain.cause import CauseId
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.names import EntryKey, Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
-from trunkline.domain.stack import GateSettings
+from trunkline.domain.stack import Entry, GateSettings
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.gates.catalogue import gate_names
 from trunkline.gates.run import gate_commit
+from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
@@ -31,6 +33,8 @@ from trunkline.planning.coverage import coverage_of
 from trunkline.planning.parents import Base
 from trunkline.planning.verification import own_base_of, waiver_flags
 from trunkline.rust import cargo
+
+_MENDED_BY_A_COMMIT = frozenset({CauseId.NO_LOCK.value, CauseId.STALE_LOCK.value})
 
 
 def plan(scope: Scope) -> Step:
@@ -208,9 +212,30 @@ def _failure(
     return CheckFailed(
         f"{count_of(len(wrong), 'gate')} {verb}: {names} ({scope.entry.label} at {tip}); {then}",
         why="\n".join(_explained(group) for group in groups),
-        next_command=tuple(dict.fromkeys([*(each.fix for each in firsts if each.fix), *alone, again])),
+        next_command=tuple(
+            dict.fromkeys(
+                [
+                    *to_edit(scope.git, scope.entry, wrong),
+                    *(each.fix for each in firsts if each.fix),
+                    *alone,
+                    again,
+                ]
+            )
+        ),
         data=data,
     )
+
+
+def to_edit(git: Git, entry: Entry, wrong: Collection[GateOutcome]) -> tuple[str, ...]:
+    """Return the command that checks out the entry's branch, if a commit there has to mend a failure.
+
+    The commands that fix Cargo.lock commit to the branch that is checked out.
+    """
+    failed = [each for each in wrong if each.verdict is Verdict.FAILED and not each.inherited]
+    is_edit = any(not each.fix or each.cause in _MENDED_BY_A_COMMIT for each in failed)
+    if not is_edit or refs.current_branch(git) == entry.branch:
+        return ()
+    return (task_command("switch", "--pr", entry.key, comment=f"to mend {entry.label} there"),)
 
 
 def run_again(git: Git, outcome: GateOutcome, commit: str, pr: EntryKey) -> str:

@@ -199,7 +199,9 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         raise CheckFailed(
             f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
             why=f"{wrong[0].entry.label} {first.gate}: {first.diagnosis or first.verdict.value}",
-            next_command=tuple(part for part in (first.fix, again) if part),
+            next_command=tuple(
+                part for part in (*gates.to_edit(git, wrong[0].entry, [first]), first.fix, again) if part
+            ),
         )
 
 
