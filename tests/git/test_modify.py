@@ -163,6 +163,8 @@ def test_published_in_the_same_run(
     assert redone.error is None
     assert (bases(stack), own.read_text()) == (after, text)
     assert {name: stack.hub.tip(name) for name in listed} == heads == {n: stack.clone.head(n) for n in listed}
+    if new != "none":
+        assert stack.clone.git("rev-parse", "--abbrev-ref", f"{new}@{{upstream}}") == f"origin/{new}"
 
 
 def test_split_makes_an_entry_without_a_number(stack: Desk, own: Path) -> None:

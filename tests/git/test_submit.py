@@ -185,6 +185,10 @@ def test_abort_names_pull_requests_that_it_leaves(new: Desk, monkeypatch: pytest
     assert (new.hub.pulls[1].state, list(new.remote_tips())) == (PrState.CLOSED, ["one", "two"])
     assert any(line.endswith("gh pr close 2") for line in outcome.details)
     assert new.open_run() is None
+    assert _submit(new).error is None  # it takes over what was left
+    assert _open(new) == {2: "two", 3: "one", 4: "three"}
+    assert _bases(new)["two"] == "one"
+    assert new.remote_tips() == new.tips()
 
 
 def _killed_after_the_second(new: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,3 +337,29 @@ def test_killed_in_its_undo(new: Desk, monkeypatch: pytest.MonkeyPatch, number: 
     assert resumed is not None
     assert resumed.error is None
     assert (_open(new), new.remote_tips(), _file(new)) == ({}, {}, text)
+
+
+@pytest.mark.parametrize(
+    ("old", "edited", "kept"),
+    [
+        ('branch = "three"\n', 'branch = "three"\ntitle = "Third"\n', True),
+        ("pr = 3\n", "pr = 33\n", False),
+    ],
+)
+def test_undo_keeps_what_was_edited_in_the_stack_file(new: Desk, old: str, edited: str, *, kept: bool) -> None:
+    """Other lines stay as they were edited; lines that the run wrote are not overwritten, and nothing is undone."""
+    path, text = new.root / "stack.toml", _file(new)
+    assert _submit(new).error is None
+    path.write_text(_file(new).replace(old, edited))
+    if not kept:
+        assert "was edited since, in lines that the run wrote" in refusal(new.undo).why
+        assert len(_open(new)) == 3
+        return
+    undone = new.undo()
+    assert undone is not None
+    assert undone.error is None
+    assert (_open(new), _file(new)) == ({}, text.replace(old, edited))
+    redone = new.undo()
+    assert redone is not None
+    assert redone.error is None
+    assert _file(new) == STACK.replace(old, edited)

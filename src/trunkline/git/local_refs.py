@@ -140,6 +140,13 @@ def update_tracking_ref(git: Git, lock: RepositoryLock, remote: str, branch: Bra
         move_ref(git, lock, ref, new=tip, old=current, why="pushed")
 
 
+def set_upstream(git: Git, lock: RepositoryLock, remote: str, branch: BranchName) -> None:
+    """Set the upstream of a local branch to the remote's branch of the same name."""
+    upstream = f"--set-upstream-to={remote}/{branch}"
+    shown = shlex.join(["git", "branch", upstream, branch])
+    git.mutate(lock, "branch", "--quiet", upstream, "--", branch, display=shown)
+
+
 def back_up(git: Git, lock: RepositoryLock, branch: BranchName, tip: Oid) -> str:
     """Keep an old tip under a backup ref of this run and return the ref; one ref for each tip.
 

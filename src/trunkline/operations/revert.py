@@ -38,9 +38,10 @@ from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, index, local_refs, refs
 from trunkline.git.git import Git
+from trunkline.git.refs import tracking_ref
 from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file, titles
 from trunkline.operations.publish import Update, described, push_all, set_base
-from trunkline.planning.run_changes import drift, local_tip, read_stack_text, remote_tip
+from trunkline.planning.run_changes import drift, local_tip, read_stack_text, remote_tip, without_change
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
@@ -302,18 +303,20 @@ def restore_note(context: Context, step_context: StepContext, change: NoteChange
 
 
 def restore_stack_file(git: Git, step_context: StepContext, entry: Entry, change: StackFileChanged) -> Outcome:
-    """Restore the text of stack.toml.
+    """Restore the text of stack.toml; edits of other lines stay.
 
     Raises:
-        Refused: somebody has changed it since.
+        Refused: somebody has changed the same lines since.
     """
     text = read_stack_text(Path(change.path))
     if text == change.before:
         return Outcome("stack.toml", "is as it was", StepStatus.NOTHING)
-    if text != change.left:
+    wanted = without_change(text, change)
+    if wanted is None:
         raise drift(entry, ("stack.toml was edited since",))
-    stack_file.write(git, step_context, entry, text=text, text_after=change.before)
-    return Outcome("stack.toml", "as it was")
+    stack_file.write(git, step_context, entry, text=text, text_after=wanted)
+    kept = wanted != change.before
+    return Outcome("stack.toml", "as it was, with what you edited since" if kept else "as it was")
 
 
 def restore_branch(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
@@ -332,6 +335,9 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
         raise drift(context.entry, (f"{name} is at {short(tip) or 'nothing'}",))
     if not tip:
         local_branch.move(context, step_context, new=old, old=None, why="taken back")
+        remote, tracking = context.stack.remote, tracking_ref(context.stack.remote, name)
+        if tracking in refs.read_refs(context.git, tracking):  # pushed again right before: git dropped the setting
+            local_refs.set_upstream(context.git, step_context.lock, remote, name)
         return Outcome("branch", f"{name} is there again, at {short(old)}")
     here = context.observer.local_now(context.entry.branch).checked_out
     if here and change.index is not None and change.index_left is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from trunkline.config import reading, validation
 from trunkline.context.observation import World
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -29,9 +30,10 @@ from trunkline.domain.changes import (
     rank,
 )
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import Refused
+from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, EntryKey, branch_ref, short
 from trunkline.domain.records import Intent
+from trunkline.domain.reverted_text import reverted
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
@@ -194,9 +196,10 @@ def _drift_of(scope: Scope, change: Change, observe: Callable[[], View]) -> tupl
             return (f"{pr} state: is merged",) if merged else ()
         case EntryInserted() | EntryTakenOut():
             return ()  # `added_entry` compares what it restores
-        case StackFileChanged(path=path, before=text, left=text_left):
-            expected = read_stack_text(Path(path)) in {text, text_left}
-            return () if expected else (f"{path}: was edited since",)
+        case StackFileChanged(path=path, before=text):
+            now = read_stack_text(Path(path))
+            expected = now == text or without_change(now, change) is not None
+            return () if expected else (f"{path}: was edited since, in lines that the run wrote",)
 
 
 def _words_drift(view: View, change: TitleChanged | NoteChanged) -> tuple[str, ...]:
@@ -215,6 +218,20 @@ def read_stack_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def without_change(now: str, change: StackFileChanged) -> str | None:
+    """Return a stack.toml without what the run changed; None if those lines were edited since, or it is invalid."""
+    if now == change.left:
+        return change.before
+    text = reverted(now, left=change.left, before=change.before)
+    if text is None:
+        return None
+    try:
+        validation.stacks_of(reading.parsed(Path(change.path), text.encode()))
+    except UsageError:
+        return None
+    return text
 
 
 def local_tip(git: Git, branch: BranchName) -> str:

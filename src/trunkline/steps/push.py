@@ -216,8 +216,7 @@ def run_entries(context: Context, step_context: StepContext, entries: Sequence[E
     message = push_all(context, step_context, updates, stacked=False)
     for update in updates:
         if update.old is None:
-            upstream = f"--set-upstream-to={remote}/{update.entry.branch}"
-            git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", update.entry.branch)
+            local_refs.set_upstream(git, step_context.lock, remote, update.entry.branch)
     moved = ", ".join(described(update) for update in updates)
     return Outcome("pushed", f"{moved}; all or none, leases held", details=message)
 

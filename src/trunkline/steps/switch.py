@@ -120,8 +120,6 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     local_branch.fetch_tip(context, step_context, local.remote)
     local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
     context.git.report_command(f"git update-ref {shlex.quote(ref)} {short(local.remote)}")
-    upstream = f"--set-upstream-to={remote}/{local.branch}"
-    command = shlex.join(["git", "branch", upstream, local.branch])
-    context.git.mutate(step_context.lock, "branch", "--quiet", upstream, "--", local.branch, display=command)
+    local_refs.set_upstream(context.git, step_context.lock, remote, local.branch)
     context.observer.changed(Part.LOCAL)
     return context.view().local
