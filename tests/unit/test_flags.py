@@ -15,8 +15,8 @@ from invoke.tasks import Task
 from trunkline.domain.errors import InternalError, UsageError
 from trunkline.domain.step import StepName, step_names
 from trunkline.state import lock
-from trunkline.tasks import namespace
-from trunkline.tasks.command_line import called_as, prefix, typed, unknown_short
+from trunkline.tasks import command_line, namespace
+from trunkline.tasks.command_line import Typed, called_as, prefix, typed, unknown_short
 from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
 from trunkline.tasks.landing import task_names
@@ -234,6 +234,7 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("status --yes --json", "status moves no branch and publishes nothing", "trunkline status --json"),
         ("-n restack", "-n is a flag of a task, not of trunkline", "trunkline restack -n"),
         ("-n status", "it goes after the name of the task", "trunkline status"),
+        ("-n -- status", "trunkline has no flag -n", "trunkline --list"),
         ("-yn --pr=519 stack.rebase --fresh", "they go after", "trunkline stack.rebase -yn --pr=519 --fresh"),
         ("-p 519 rebase", "-p is a flag of a task", "trunkline rebase -p 519"),
         ("-c mine --skip fmt rebase", "--skip is a flag of a task", "trunkline -c mine rebase --skip fmt"),
@@ -355,3 +356,18 @@ def test_a_step_has_a_second_name() -> None:
     assert called.name == "stack.replay"
     assert prefix("onto", task_names(), argv) == "stack."
     assert step_names("replay,cleanup") == {StepName.REPLAY, StepName.CLEANUP}
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        ("--skip fmt --skip=gates", {"skip": "gates"}),
+        ("--fork-point 1=a --fork-point 2=b", {"fork-point": "1=a,2=b"}),
+        ("-p519 -yn", {"pr": "519", "yes": True, "dry-run": True}),
+        ("--pr= -p=5", {"pr": "5"}),
+        ("--echo --echo --keep", {"--echo": True, "keep": True}),
+    ],
+)
+def test_the_flags_of_a_typed_task(words: str, flags: dict[str, str | bool]) -> None:
+    """Long or short, joined or not; a flag of Invoke may be repeated."""
+    assert command_line.flags_of(Typed("rehearse", words.split(), [])) == flags

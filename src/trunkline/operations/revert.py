@@ -223,8 +223,9 @@ def _refuse_closing(view: View, tip: Oid, changes: tuple[RemoteMoved, ...]) -> N
     base = view.pull_request().base
     if any(view.of_pr(change.pr).entry.branch == base for change in changes):
         return  # the base is reverted in the same push, which checks this
-    remote_tip = refs.list_remote(view.git, view.stack.remote, [f"refs/heads/{base}"]).get(f"refs/heads/{base}")
-    if remote_tip is not None and history.is_ancestor(view.git, tip, remote_tip):
+    ref = branch_ref(branch_name(base))
+    base_tip = refs.list_remote(view.git, view.stack.remote, [ref]).get(ref)
+    if base_tip is not None and history.is_ancestor(view.git, tip, base_tip):
         raise Refused(
             f"{short(tip)} has no commits over {base}",
             why=f"a push that leaves the pull request none closes {view.entry.label} for good; nothing was pushed",

@@ -58,14 +58,19 @@ def typed(argv: Sequence[str] | None = None) -> list[Typed]:
 
 
 def flags_of(task: Typed) -> dict[str, str | bool]:
-    """Return the flags of a typed task by name, without dashes; True for a switch."""
+    """Return the flags of a typed task by name, without dashes; True for a switch.
+
+    Flags of Invoke, which are not in our table, keep their dashes.
+    """
     found: dict[str, str | bool] = {}
     words = iter(task.words)
     for word in words:
-        typed, has_value, value = word.partition("=")
-        name = flag_of(typed) or typed
-        given = value if has_value else next(words, "") if is_value_next(word) else True
-        found[name] = f"{found[name]},{given}" if name in found and FLAGS[name].several else given
+        *switches, last = flags_in(word)
+        found |= {flag_of(each) or each: True for each in switches}
+        name, joined = flag_of(last) or last, "" if switches else word[len(last) :]
+        given = next(words, "") if is_value_next(word) else joined.removeprefix("=") if joined else True
+        repeated = name in found and name in FLAGS and FLAGS[name].several
+        found[name] = f"{found[name]},{given}" if repeated else given
     return found
 
 

@@ -41,6 +41,8 @@ def before_task(argv: Sequence[str], takes: Mapping[str, Collection[str]]) -> Ex
         if value_of is not None:
             value_of.append(word)
             value_of = None
+        elif word == "--":
+            return None  # Invoke takes the rest for itself
         elif not word.startswith("-"):
             task = command_line.own_name(word, takes)
             return _moved(argv, kept, moved, at, takes[task]) if task and moved else None
