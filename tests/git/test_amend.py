@@ -338,3 +338,5 @@ def test_a_branch_in_another_work_tree_leads_there(stack: Desk) -> None:
     assert refusal(lambda: amended(stack, 1)).next_commands == (f"cd {stack.root / 'other'}",)
     shutil.rmtree(stack.root / "other")
     assert refusal(lambda: amended(stack, 1)).next_commands[0].startswith("git worktree remove ")
+    stack.merge(1)
+    assert refusal(lambda: amended(stack, 1)).what == "#1 is merged already"

@@ -223,6 +223,9 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("status restak", "did you mean restack?", "trunkline status restack"),
         ("status extra", "there is no task 'extra'", "trunkline --list"),
         ("log log --pr 5", "log has no flag --pr", "trunkline --list"),
+        ("init --stack docs", "next: trunkline --help init", "trunkline --list"),
+        ("init --stack=docs", "next: trunkline --help init", "trunkline --list"),
+        ("init --stack log", "did you mean --track?", "trunkline init --track log"),
         ("rebase --bogus", "next: trunkline --help rebase", "trunkline --list"),
         ("rebase --force", "next: trunkline --help rebase", "trunkline --list"),
         (

@@ -95,12 +95,17 @@ def require_checked_out(view: View, *, task: str) -> None:
     """Check that the entry's own branch is checked out.
 
     Raises:
-        Refused: another branch, or none, is checked out, or git is in the middle of a merge there.
+        Refused: another branch, or none, is checked out, git is in the middle of a merge there, or the pull
+            request is not open.
     """
     entry, local = view.entry, view.local
     if local.checked_out:
         index.refuse_unfinished(view.git, task=task)
         return
+    if entry.number is not None:
+        view.pull_request()
+    if local.local is None and local.remote is None:
+        raise view.no_branch()
     raise Refused(
         f"{entry.full_label} is not checked out",
         why=f"{task} takes what is staged in your checkout, which is at another branch; nothing was changed",

@@ -52,7 +52,8 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     is_flag = word.startswith("-")
     if (meant := _misplaced(argv, task, word)) is not None:
         return _exit(task, meant.what, [meant.why], [Command((program[0], *meant.argv))])
-    like = _nearest_flags(word, _flags_of(error)) if is_flag else _nearest(word, sorted(names))
+    flags = _fitting(error, argv, word, names) if is_flag else []
+    like = _nearest_flags(word, flags) if is_flag else _nearest(word, sorted(names))
     return _exit(
         task,
         f"{task or program[0]} has no flag {word}" if is_flag else f"there is no task {word!r}",
@@ -154,6 +155,17 @@ def _replaced(argv: Sequence[str], word: str, by: str) -> list[str]:
 def _flags_of(error: ParseError) -> list[str]:
     """Return the long flags of the task that the error concerns."""
     return [name for name in error.context.flags if name.startswith("--")] if error.context is not None else []
+
+
+def _fitting(error: ParseError, argv: Sequence[str], word: str, names: Collection[str]) -> list[str]:
+    """Return the long flags that can stand where an unknown one does: with a value, those that take one."""
+    flags = _flags_of(error)
+    if error.context is None:
+        return flags
+    follows = "".join(argv[argv.index(word) + 1 :][:1]) if word in argv else ""
+    joined = any(each.startswith(f"{word}=") for each in argv)
+    has_value = joined or bool(follows and not follows.startswith("-") and follows not in names)
+    return [flag for flag in flags if error.context.flags[flag].takes_value] if has_value else flags
 
 
 def explain(own: Callable[[], Collection[str]]) -> None:
