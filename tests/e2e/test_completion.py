@@ -68,6 +68,7 @@ kind = "manual"
     [
         ("invoke", "rebase --pr ''", "518 519", "feat/one"),
         ("trunkline", "rebase --skip fmt,ga", "fmt,gates", "fmt"),
+        ("trunkline", "rebase --accept-unavailable = m", "msrv", "modify"),
         ("trunkline", "onto --fork-point ''", "main feat/one", "518"),
     ],
 )
@@ -99,6 +100,13 @@ def test_each_flag_has_its_own_values(repo: Repo, monkeypatch: pytest.MonkeyPatc
     (repo.path / "stack.toml").write_text(OWN)
     monkeypatch.chdir(repo.path)
     assert values(["trunkline", "rebase", "--pr", "51"]) == ("518", "519")
+    assert (
+        values(["trunkline", "rebase", "--pr", "="])
+        == values(["trunkline", "rebase", "--pr", "=", "5"])
+        == ("518", "519")
+    )
+    assert values(["trunkline", "rebase", "--pr="]) == ("--pr=518", "--pr=519")
+    assert values(["trunkline", "attest", "--waive=build,"])[0] == "--waive=build,build"
     assert set(values(["trunkline", "land", "--accept-unavailable"])) > {"msrv", "deny", "evict"}
     assert values(["trunkline", "land", "--method"]) == ("squash", "merge", "rebase")
     assert values(["trunkline", "init", "--remote"]) == ("up/stream",)

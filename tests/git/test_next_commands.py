@@ -470,6 +470,15 @@ def test_a_branch_that_was_deleted_on_the_remote(person: Typist, typed: str) -> 
     assert person.desk.open_run() is None
 
 
+@pytest.mark.parametrize("typed", ["restack", "rebase --pr 1"])
+def test_a_branch_of_another_repository(person: Typist, typed: str) -> None:
+    """It cannot be pushed; the dry run says so, and the run before it moves anything."""
+    person.desk.clone.git("remote", "set-url", "origin", "git@github.com:me/tiny.git")
+    for line in (f"invoke {typed} --dry-run", f"invoke {typed} --yes"):
+        assert (person(line).code, person(line).error) == (5, "error: #1 comes from octo/tiny"), line
+    assert person.desk.open_run() is None
+
+
 def test_an_entry_between_merged_ones(person: Typist) -> None:
     """The next command is for the lowest entry above that is not merged."""
     for number in (1, 2):

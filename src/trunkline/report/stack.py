@@ -101,10 +101,11 @@ def entry_facts(row: EntryStatus) -> tuple[str, ...]:
 def _about_the_entry(row: EntryStatus) -> tuple[str, ...]:
     pr = row.pr
     open_ = pr is not None and pr.state is PrState.OPEN
+    is_named = row.standing.state is State.DRAFT  # in the line above
     return (
         short(row.head) if row.head else "",
         "" if row.own is None else counted(row.own),
-        ("draft" if pr.draft else "ready for review") if pr and open_ else "",
+        ("draft" if pr.draft else "ready for review") if pr and open_ and not is_named else "",
         review_summary(pr) if pr and open_ else "",
         checks_summary(pr) if pr and open_ else "",
         str(row.native) if row.native else "",

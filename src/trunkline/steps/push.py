@@ -43,7 +43,14 @@ def plan(view: View) -> Step:
 
 
 def plan_in_rebase(view: View) -> Step:
-    """Plan the step after a replay and `fmt`, which may add a commit to a branch that is up to date."""
+    """Plan the step after a replay and `fmt`, which may add a commit to a branch that is up to date.
+
+    Raises:
+        Refused: the branch of the pull request cannot be pushed.
+        UsageError: its branch is another one than in stack.toml.
+    """
+    if StepName.PUSH not in view.options.skip:
+        view.pull_request()
     ref, remote = branch_ref(view.entry.branch), view.stack.remote
     command = _display([ref], remote)
     also = "; share its signed receipts as git notes" if attested_push.is_wanted(view) else ""
@@ -139,8 +146,10 @@ def _display(branch_refs: Sequence[str], remote: str) -> str:
 
 
 def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
-    """Plan one atomic push for all open entries."""
+    """Plan one atomic push for all open entries; errors as of `plan_in_rebase`."""
     published = [each for each in entries if each.number is not None and view.stack.unsubmitted_below(each) is None]
+    for each in published if StepName.PUSH not in view.options.skip else ():
+        view.of(each).pull_request()
     if published and not any(_may_move(view.of(each)) for each in published):
         return Step(StepName.PUSH, f"nothing: {view.stack.remote} has every branch already", mutates=True)
     # An entry above one that moves is replayed, too, even if a conflict below hides its new tip.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from invoke.exceptions import Exit
 from invoke.program import Program
 
 from trunkline.domain.errors import TrunklineError
@@ -139,10 +140,26 @@ def complete(own: Callable[[], Collection[str]]) -> None:
             words = self.core.remainder.split()
             if any(command_line.own_name(word, own()) for word in words):
                 sys.stdout.writelines(f"{value}\n" for value in values(words))
+                if _with_equals(words) is not None:
+                    raise Exit(code=0)  # Invoke would add the names of all tasks
         before(self)
 
     completing.completes = True  # type: ignore[attr-defined]  # a function takes attributes
     Program.parse_cleanup = completing  # type: ignore[method-assign]
+
+
+def _with_equals(words: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return flag, value and the part that a candidate repeats, of `--flag=value`; None if the last word is none.
+
+    bash passes it as three words, since `=` is in its COMP_WORDBREAKS; zsh and fish pass one.
+    """
+    *_, before, last = ("", "", *words)
+    if last == "=":
+        return before, "", ""
+    if before == "=" and len(words) > 2:  # noqa: PLR2004 -- the flag comes before them
+        return words[-3], last, ""
+    flag, equals, typed = last.partition("=")
+    return (flag, typed, f"{flag}=") if equals and flag.startswith("--") else None
 
 
 def values(words: Sequence[str]) -> tuple[str, ...]:
@@ -152,12 +169,14 @@ def values(words: Sequence[str]) -> tuple[str, ...]:
         words: the command line, the program's name first. It is unknown whether a blank follows:
             after a flag its value comes next, otherwise the last word may be part of a value.
     """
-    flag, command_line = (words[-1:] or ("",))[0], ""
-    if flag not in VALUES and len(words) > 1:
-        flag, command_line = words[-2], words[-1]
+    flag, typed, before = (words[-1:] or ("",))[0], "", ""
+    if (given := _with_equals(words)) is not None:
+        flag, typed, before = given
+    elif flag not in VALUES and len(words) > 1:
+        flag, typed = words[-2], words[-1]
     if flag not in VALUES:
         return ()
-    before = command_line[: command_line.rfind(",") + 1] if flag in _SEVERAL else ""
+    before += typed[: typed.rfind(",") + 1] if flag in _SEVERAL else ""
     with contextlib.suppress(TrunklineError, OSError, AttributeError, TypeError):
         found = dict.fromkeys(VALUES[flag](_repository()))
         return tuple(f"{before}{each}" for each in found if _SAFE.fullmatch(each))

@@ -84,7 +84,8 @@ def sync(
         begins, keeps = ("would begin", "would keep") if session.dry_run else ("begins", "keeps")
         does = f"{begins} the next: {listed}" if listed else f"{keeps} it with landed = true"
         session.terminal.line(("✓ ", "green"), f"all of the stack is merged; stack.toml {does}")
-    session.terminal.next(task_command("status"))
+    if not session.dry_run:
+        session.terminal.next(task_command("status"))
 
 
 @landing_task(
