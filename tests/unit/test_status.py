@@ -124,6 +124,13 @@ def test_one_next_command(states: list[State], command: str) -> None:
     assert next_command(_stands(*states), "upstream") == command
 
 
+def test_a_merged_branch_that_is_checked_out_is_left() -> None:
+    """`sync` cannot delete it while it is checked out; an open entry keeps its own command."""
+    merged, ready = _stands(State.MERGED), _stands(State.MERGED, State.READY)
+    assert next_command(merged, "upstream", leave_for="main") == "git switch main   # all is merged"
+    assert next_command(ready, "upstream", leave_for="main") == "invoke land"
+
+
 @pytest.mark.parametrize("state", [state for state in State if state is not State.MERGED])
 def test_every_state_has_a_next_command(state: State) -> None:
     """There is no state that leaves a person without a word."""

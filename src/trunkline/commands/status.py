@@ -83,7 +83,9 @@ def _status(
     )  # fmt: skip
     run = open_run(project.state)
     stands = described(run) if run is not None else None
-    command = stands.commands[0] if stands else astray.command if astray else next_command(states, stack.remote)
+    leave_for = stack.trunk if any(row.current for row in rows) else ""
+    usual = next_command(states, stack.remote, leave_for=leave_for)
+    command = stands.commands[0] if stands else astray.command if astray else usual
     open_ = [pr.number for pr in seen.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
     moved = f"{project.tracking} moved on since it was fetched" if seen.trunk != seen.fetched else ""

@@ -248,14 +248,17 @@ def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
     return EntryState(facts.key, _OF_READY[readiness.state], (*readiness.why, *beside))
 
 
-def next_command(entry_states: Sequence[EntryState], remote: str) -> str:
+def next_command(entry_states: Sequence[EntryState], remote: str, *, leave_for: str = "") -> str:
     """Return the next command for a stack, decided by its lowest unmerged entry.
 
     Args:
         entry_states: bottom first.
         remote: the remote's name.
+        leave_for: the trunk, if an entry's branch is checked out; `sync` keeps a branch that is.
     """
     open_ = [standing for standing in entry_states if standing.state is not State.MERGED]
+    if not open_ and leave_for:
+        return f"git switch {shlex.quote(leave_for)}   # all is merged"
     if not open_:
         return f"git fetch --prune {shlex.quote(remote)}   # all is merged"
     first = open_[0]
