@@ -233,9 +233,10 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
 
 
 def _elsewhere(stack: Stack, added: AddedEntry, request: Request, here: str) -> str:
-    """Return the command for changes that do not apply where the entry should sit.
+    """Return the command for changes that do not apply in the place of the new entry.
 
-    Made on an entry, they can sit on it. Otherwise they go to the place as a stash, which a conflict leaves there.
+    If they were made on an entry, the new one can sit on that entry. Otherwise a stash carries them to the place;
+    after a conflict the stash is still there.
     """
     if any(entry.branch == here for entry in stack.entries):
         return task_command("add", added.branch, "--message", request.message)

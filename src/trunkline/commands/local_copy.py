@@ -63,7 +63,7 @@ def read_local_stack(path: Path, trunk: str = "") -> LocalStack:
         branch: there for branch in entries if (there := held.get(refs.tracking_ref(remote, branch))) is not None
     }
     tips = {branch: at for branch, at in {**fetched, **local}.items() if branch != name}
-    head = git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    head = refs.current_branch(git)
     return LocalStack(
         slug=_slug(git, remote),
         trunk=name,

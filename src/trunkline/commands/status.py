@@ -73,7 +73,7 @@ def _status(
         [_facts(seen, entry, astray, offline=offline) for entry in stack.entries],
         gates_suffice=stack.land.require == "gates",
     )
-    current = project.git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+    current = refs.current_branch(project.git)
     rows = tuple(
         EntryStatus(
             entry, seen.pulls[entry.key], state, seen.branches[entry.key].head, seen.own(entry), seen.gates(entry),

@@ -49,7 +49,7 @@ def refuse_unmovable(local: LocalState, *, keeps_files: bool = False) -> None:
         is_empty = local.unfinished in {"cherry-pick", "revert"} and not local.changes
         raise Refused(
             f"{local.branch} is checked out, and {begun} is in progress there",
-            why="it could not end as it began if the branch moved; nothing was changed",
+            why="it would end on another commit if the branch moved; nothing was changed",
             next_command=(f"{begun} --skip" if is_empty else f"{begun} --continue", f"{begun} --abort"),
         )
     if local.checked_out and local.changes and not keeps_files:
@@ -161,7 +161,8 @@ def left_behind(git: Git) -> tuple[str, ...]:
         return ()
     names = listed_briefly([f'{short(each.oid)} "{each.subject}"' for each in commits])
     keep = f"git branch left-at-{short(head)} {short(head)}"
-    return (f"warning: on no branch: {counted(len(commits))} of your detached HEAD, {names}; to keep: {keep}",)
+    are = "is" if len(commits) == 1 else "are"
+    return (f"warning: {counted(len(commits))} of your detached HEAD {are} on no branch: {names}; to keep: {keep}",)
 
 
 def _what(entry: Entry) -> str:

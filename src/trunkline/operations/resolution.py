@@ -16,7 +16,7 @@ from trunkline.domain.conflicts import has_both_ends, marker_lines, resolves, wr
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import Oid, branch_name, short
 from trunkline.engine import Pause, StepContext
-from trunkline.git import history, index, local_refs
+from trunkline.git import history, index, local_refs, refs
 from trunkline.git.git import Git
 
 
@@ -87,7 +87,7 @@ def _to_take(
         return f"{counted(len(made))} were made there instead of one: {_named(made)}; to take all of it", squash
     if not made and is_changed and git.resolve("CHERRY_PICK_HEAD") is None:
         return f"git no longer picks {short(paused.rest[0])}, but changes are staged; to take them", take
-    if branch := git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text:
+    if branch := refs.current_branch(git):
         detach = f"{at} checkout --quiet --detach"
         return f"HEAD is on branch {branch}, which may hold other work; to take the resolution", detach
     return None

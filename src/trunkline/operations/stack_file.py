@@ -16,6 +16,7 @@ from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.stack import Entry, Stack
 from trunkline.engine import StepContext
+from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.state.lock import RepositoryLock
 from trunkline.system.files import replace_bytes
@@ -41,7 +42,7 @@ def require_writable(git: Git, trunk: str, remote: str, *, next_command: str) ->
         if not trust.is_tracked(git, found.path):
             return
         holder = git.at(found.path.absolute().parent)
-        branch = holder.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
+        branch = refs.current_branch(holder)
         edited = holder.query("diff", "--quiet", "HEAD", "--", found.path.name, ok=(0, 1, 128)).returncode
         if branch == trunk or edited:
             return
