@@ -62,7 +62,7 @@ def test_it_is_not_rescued(stack: Desk, *, landed: bool) -> None:
         release(stack)
     with pytest.raises(Refused) as refused:
         rescue.forecast(stack.entry_context(1))
-    assert ("landed" if landed else "closed by hand") in refused.value.what
+    assert ("landed" if landed else "no branch of it is missing") in refused.value.what
     assert stack.hub.pulls[1].state is PrState.CLOSED
 
 

@@ -140,8 +140,9 @@ def _look(view: View, pr: PullRequest) -> _Lost:
     gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
     if not gone:
         raise Refused(
-            f"#{pr.number} was closed by hand: {base} and {head} are both on {view.stack.remote}",
-            why="only a pull request that was closed because a branch was deleted is rescued; nothing was changed",
+            f"#{pr.number} is closed, and no branch of it is missing: {base} and {head} are on {view.stack.remote}",
+            why="it was closed by hand, or what was deleted is back already; rescue brings back branches, and nothing"
+            " was changed",
             next_command=f"gh pr reopen {pr.number}",
         )
     return _Lost(gone, base, below.branch if below else view.stack.trunk)
