@@ -56,6 +56,9 @@ def test_a_fork_as_origin_that_was_never_fetched(clone: Repo, tmp_path: Path) ->
     clone.git("switch", "--quiet", "evil")
     clone.git("remote", "add", "upstream", str(tmp_path / "elsewhere"))
     found = reading.StackText(clone.path / "stack.toml", OWN, {"gates": {"build": {"run": ["evil"]}}})
+    with pytest.raises(Refused, match="upstream was never fetched") as refused:
+        trust.effective(clone.adapter, found)
+    assert refused.value.next_commands == ("git fetch upstream", "invoke trust")
     clone.git("remote", "add", "mine", str(tmp_path / "elsewhere"))
     with pytest.raises(Refused, match="no remote is called origin") as refused:
         trust.effective(clone.adapter, found)

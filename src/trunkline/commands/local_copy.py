@@ -25,7 +25,7 @@ _UNUSUAL = re.compile(r"[^\w.-]+")
 
 
 def read_local_stack(path: Path, trunk: str = "") -> LocalStack:
-    """Return the stack that the local branches of a clone make.
+    """Return the stack that the local branches of a clone form.
 
     Trunk and the branches of stack.toml that are not here locally are taken from the last fetch.
 

@@ -1,4 +1,4 @@
-"""Publish a modified stack within its run: close, push, create and retarget pull requests."""
+"""Publish a modified stack within its run: close, push, create, retarget and retitle pull requests."""
 
 from __future__ import annotations
 

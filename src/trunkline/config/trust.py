@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import os
+import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from trunkline.domain import policy
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.policy import Difference
+from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.system.files import private_directory, replace_bytes
 
@@ -113,12 +115,13 @@ def _refusal(git: Git, found: StackText, origin: Origin, changed: Sequence[Diffe
 
 def _unknown_trunk(git: Git) -> tuple[str, tuple[str, ...]]:
     """Return why the default branch is not known, with the command that fetches or records it, if there is one."""
-    remotes = git.cached_query("remote").lines
-    if _REMOTE not in remotes:
+    remote = refs.usual_remote(git.cached_query("remote").lines)
+    if remote is None:
         return f"no remote is called {_REMOTE}", ()
-    if not git.query("for-each-ref", "--count=1", "--format=x", f"refs/remotes/{_REMOTE}/").lines:
-        return f"{_REMOTE} was never fetched", (f"git fetch {_REMOTE}",)
-    return "the remote's default branch was never fetched", (f"git remote set-head {_REMOTE} --auto",)
+    quoted = shlex.quote(remote)
+    if not git.query("for-each-ref", "--count=1", "--format=x", f"refs/remotes/{remote}/").lines:
+        return f"{remote} was never fetched", (f"git fetch {quoted}",)
+    return "the remote's default branch was never fetched", (f"git remote set-head {quoted} --auto",)
 
 
 def origin_of(git: Git, found: StackText) -> Origin:
@@ -247,13 +250,16 @@ def is_tracked(git: Git, path: Path) -> bool:
 
 
 def _default_branch(git: Git, remote: str = "") -> str:
-    """Return the tracking ref of the remote's default branch, without any remote our own; "": it is not known."""
-    remotes = [remote] if remote else git.cached_query("remote").lines
-    if _REMOTE not in remotes and len(remotes) > 1:
-        return ""  # which of them the repository was cloned from cannot be told
-    prefix = "refs/heads"
-    if remotes:
-        prefix = f"refs/remotes/{_REMOTE if _REMOTE in remotes else remotes[0]}"
+    """Return the tracking ref of the remote's default branch; of a repository without remotes, the local branch.
+
+    "": it is not known.
+    """
+    remotes = git.cached_query("remote").lines
+    remote = remote or refs.usual_remote(remotes) or ""
+    if remotes and not remote:
+        return ""  # several: which of them the repository was cloned from is not known
+    prefix = f"refs/remotes/{remote}" if remote else "refs/heads"
+    if remote:
         done = git.query("symbolic-ref", "--quiet", f"{prefix}/HEAD", ok=(0, 1, 128))
         if done.returncode == 0:
             return done.text

@@ -63,7 +63,7 @@ def new_file(
 
 
 def mended(text: str, name: str, entries: Sequence[Entry], renamed: Mapping[BranchName, BranchName] = _NONE) -> str:
-    """Return stack.toml with one stack's entries as given; tables of entries that stay keep all that is theirs.
+    """Return stack.toml with one stack's entries as given; the tables of entries that stay keep their other keys.
 
     Args:
         text: the file as it is.
