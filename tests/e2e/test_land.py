@@ -66,7 +66,7 @@ def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
     assert [step for step in plan if step[0] == "merge"] == [("merge", 518), ("merge", 519), ("merge", 520)]
     assert plan[-1] == ("cleanup", None)
     assert ran.json["merges"] == [{"pr": number, "as_is": True, "rewritten_because": ""} for number in OWN]
-    assert "comes to the same result as its own commits" in ran.out
+    assert "gives the same result as a replay of its own commits" in ran.out
     assert stack.world() == before
 
 

@@ -44,7 +44,7 @@ CLEAN = MergeFacts(
         (
             {"replayed_tree": OTHER},
             {},
-            "merging it into origin/main comes to another result than its own commits do",
+            "merging it into origin/main gives another result than a replay of its own commits",
         ),
     ],
 )

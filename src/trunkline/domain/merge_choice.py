@@ -106,7 +106,7 @@ def reason_to_rewrite(facts: MergeFacts, rules: MergeRules) -> str:
         (facts.replayed_tree is None, f"its own commits conflict with {facts.trunk}"),
         (
             facts.merged_tree != facts.replayed_tree,
-            f"merging it into {facts.trunk} comes to another result than its own commits do",
+            f"merging it into {facts.trunk} gives another result than a replay of its own commits",
         ),
     )
     return next((reason for applies, reason in reasons if applies), "")

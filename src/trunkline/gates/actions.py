@@ -66,7 +66,7 @@ def run_gate_jobs(gate_jobs: Sequence[GateJob]) -> list[Outcomes]:
             if time.monotonic() > ends:
                 raise ExternalError(
                     "GitHub Actions takes too long",
-                    why="what runs goes on, and the next task joins it",
+                    why="the runs there continue, and the next task joins them",
                     next_command=(task_command("continue"), f"gh run view {going[0].number} --web"),
                 )
             sleep(_LOOK)

@@ -183,4 +183,4 @@ def _landing_up_to(number: int) -> Command:
 def message(tracking: str, choice: MergeChoice) -> str:
     """Return the message for an entry that is merged without a rewrite."""
     where = f"{short(choice.head)} on {tracking}"
-    return f"nothing to rewrite: {where} comes to the same result as its own commits"
+    return f"nothing to rewrite: {where} gives the same result as a replay of its own commits"

@@ -282,7 +282,7 @@ def read(path: Path) -> Run:
 
 
 def ending(path: Path) -> str:
-    """Return `finished` or `aborted` where a journal's last record says so, else ""; reads only the end of it."""
+    """Return the kind of a journal's last record if it is `finished` or `aborted`, else ""; reads only the end."""
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
