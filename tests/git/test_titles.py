@@ -11,6 +11,7 @@ from trunkline.commands import modify, rewriting, submit
 from trunkline.domain.modify_operations import Operation
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.title import numbered, plain
+from trunkline.planning.titles import squash_title
 
 PATTERN = "[{position}/{count}] {title}"
 BEFORE = {1: "[1/2] First", 3: "[2/2] Third"}
@@ -145,3 +146,12 @@ def test_a_pattern_that_cannot_be_read_back_is_refused(stack: Desk, pattern: str
     error = refusal(stack.stack_context)
     assert "submit.title" in error.what
     assert problem in error.what
+
+
+def test_a_squash_commit_has_the_title_without_the_position(stack: Desk) -> None:
+    """`[land] title` places the position itself."""
+    path = stack.root / "stack.toml"
+    land = '[land]\ntitle = "{title} ({position}/{count}, #{number})"'
+    path.write_text(path.read_text().replace("[submit]", f"{land}\n\n[submit]"))
+    context = stack.entry_context(1)
+    assert squash_title(context, context.view().pull_request()) == "First (1/3, #1)"

@@ -11,7 +11,7 @@ from trunkline.context.view import View
 from trunkline.domain.names import EntryKey
 from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry
-from trunkline.domain.title import numbered, plain
+from trunkline.domain.title import fill, numbered, plain
 
 
 class Titles(msgspec.Struct, frozen=True):
@@ -54,3 +54,16 @@ def titled(scope: Scope, key: EntryKey, text: str) -> str:
     template, entries = scope.stack.submit.title, scope.stack.entries
     position = entries.index(scope.stack.entry(key)) + 1
     return numbered(template, plain(template, text) or text, position=position, count=len(entries))
+
+
+def squash_title(scope: Scope, pr: PullRequest) -> str:
+    """Return the title of an entry's squash commit by `[land] title`; "" for GitHub's default.
+
+    Its `{title}` is without the position that `[submit] title` gives.
+    """
+    template, entries = scope.stack.land.title, scope.stack.entries
+    if not template:
+        return ""
+    text = plain(scope.stack.submit.title, pr.title) or pr.title
+    position = entries.index(scope.entry) + 1
+    return fill(template, {"title": text, "number": pr.number, "position": position, "count": len(entries)})

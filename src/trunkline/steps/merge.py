@@ -13,9 +13,8 @@ from msgspec.structs import replace
 from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
-from trunkline.domain import records, title
+from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused, TrunklineError
 from trunkline.domain.merge_choice import MergeChoice, squash_message
@@ -29,6 +28,7 @@ from trunkline.github import branch_rules
 from trunkline.operations.publish import retarget
 from trunkline.planning import merge_as_is
 from trunkline.planning.merged import merged_elsewhere
+from trunkline.planning.titles import squash_title
 from trunkline.planning.verification import refuse_other_head
 from trunkline.steps import unchanged, wait
 from trunkline.steps.wait import VERIFIED_ONLY, limit
@@ -181,21 +181,11 @@ def _worded(context: Context, pr: PullRequest, choice: MergeChoice | None) -> tu
 
     GitHub's default lists the commits, which is right only if all of them are the entry's own.
     """
-    title = _title(context, pr)
+    title = squash_title(context, pr)
     if choice is None or not choice.foreign:
         return title, None
     own, message = squash_message(pr.number, pr.title, choice.own, context.observer.rules())
     return title or own, message
-
-
-def _title(scope: Scope, pr: PullRequest) -> str:
-    template, entries = scope.stack.land.title, scope.stack.entries
-    if not template:
-        return ""
-    position = entries.index(scope.entry) + 1
-    text = title.plain(scope.stack.submit.title, pr.title) or pr.title
-    values = {"title": text, "number": pr.number, "position": position, "count": len(entries)}
-    return title.fill(template, values)
 
 
 def landed(context: Context, step_context: StepContext, pr: PullRequest, mark: StepStatus) -> Outcome:
