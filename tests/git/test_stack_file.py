@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from support.inprocess import STACK, Quiet, desk
 from support.repo import Repo
-from trunkline.commands import doctor, init_update, rehearse, status
+from trunkline.commands import doctor, init_local, init_update, rehearse, status
 from trunkline.commands import init as discover_workflow
 from trunkline.commands import trust as trust_workflow
 from trunkline.config import location, trust
@@ -137,6 +137,25 @@ def seen(repo: Repo, *branches: str) -> Any:
     return discover_workflow.PullRequestStacks(
         top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ()
     )
+
+
+def test_a_stack_begins_with_local_branches(repo: Repo) -> None:
+    """Nothing is open: the checked-out branch and those below it are entries without a pull request."""
+    repo.commit("start")
+    repo.git("update-ref", "refs/remotes/origin/main", "main")
+    for branch in ("one", "two", "three"):
+        repo.git("switch", "--quiet", "-c", branch)
+        repo.commit(branch)
+    repo.git("branch", "beside", "main")
+    repo.git("switch", "--quiet", "two")
+    nothing = replace(seen(repo), stacks=())
+    (stack,) = init_local.with_local(nothing).stacks
+    assert stack == (Entry(None, branch_name("one")), Entry(None, branch_name("two")))
+    assert init_local.with_local(seen(repo, "x")).stacks == seen(repo, "x").stacks
+    merged = PullRequestList("main", (), (MergedPullRequest(PrNumber(9), "", "two", ZERO_OID),))
+    assert init_local.with_local(replace(nothing, listing=merged)).stacks == ()
+    repo.git("switch", "--quiet", "main")
+    assert init_local.with_local(nothing).stacks == ()
 
 
 def test_a_new_file_is_on_every_branch_and_in_no_pull_request(repo: Repo) -> None:

@@ -223,7 +223,12 @@ def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
     if not seen.stacks:
         raise UsageError(
             f"no open pull request of {slug_of(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
-            why="\n".join(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
+            why="\n".join(
+                [
+                    *(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
+                    f"a branch with commits above {seen.trunk} begins a stack, too: check it out first",
+                ]
+            ),
             next_command=_elsewhere(seen),
         )
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import

@@ -89,6 +89,7 @@ def init(
 ) -> None:
     """Write stack.toml from the repository's open pull requests; or compare it, and update it."""
     from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init_local
 
     if check + update + track > 1:
         named = [name for name, given in (("--check", check), ("--update", update), ("--track", track)) if given]
@@ -106,6 +107,7 @@ def init(
     if exists:
         _begin_next(session, seen)
         return
+    seen = init_local.with_local(seen)
     _tell_seen(session, seen)
     if not session.dry_run:
         _tell_written(session, discover_workflow.write(seen, track=track), seen.trunk if track else "")

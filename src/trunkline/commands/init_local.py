@@ -1,0 +1,41 @@
+"""Command `init` without open pull requests: begin a stack with local branches."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from trunkline.commands.init import PullRequestStacks
+from trunkline.domain.local_stack import bases
+from trunkline.domain.names import BranchName, branch_name, oid
+from trunkline.domain.stack import Entry
+from trunkline.git import refs
+from trunkline.git.git import Git
+
+
+def with_local(seen: PullRequestStacks) -> PullRequestStacks:
+    """Return what `init` has seen; without a stack, with the local branches up to the one that is checked out.
+
+    They become entries without a pull request. A branch that has, or had, a pull request is left out.
+    """
+    if seen.stacks:
+        return seen
+    known = {*(pr.head for pr in seen.open), *(pr.head for pr in seen.listing.merged)}
+    chain = _chain(seen.git, seen.remote, seen.trunk, known)
+    return replace(seen, stacks=(tuple(Entry(None, branch) for branch in chain),)) if chain else seen
+
+
+def _chain(git: Git, remote: str, trunk: BranchName, known: set[str]) -> list[BranchName]:
+    """Return the branches from trunk up to the one that is checked out, bottom first."""
+    here, onto = refs.current_branch(git), refs.tracking_ref(remote, trunk)
+    if not here or here in {trunk, *known} or onto not in refs.read_refs(git, onto):
+        return []
+    chosen = ("--merged=HEAD", f"--no-merged={onto}", "--format=%(refname:lstrip=2)", "refs/heads/")
+    names = [branch_name(line) for line in git.query("for-each-ref", *chosen).lines if line not in {trunk, *known}]
+    listed = {name: git.query("rev-list", "--end-of-options", f"{onto}..refs/heads/{name}").lines for name in names}
+    below = bases(trunk, {name: [oid(line) for line in lines] for name, lines in listed.items()})
+    chain = list[BranchName]()
+    at = branch_name(here)
+    while at in below:
+        chain.insert(0, at)
+        at = below[at]
+    return chain
