@@ -487,7 +487,7 @@ def test_abort_after_the_push_when_github_is_down_waits_for_it(stack: Desk) -> N
     before = stack.tips()
     _stop_after_push(stack)
     assert stack.remote_tips() != before
-    stack.hub.down = TransientError("GitHub does not answer")
+    stack.hub.down = TransientError("GitHub does not respond")
     error = refusal(stack.abort)
     assert int(error.code) == 6
     assert error.next_commands[0] == "invoke abort"
@@ -506,7 +506,7 @@ def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
     before = stack.tips()
     _stop_after_push(stack)
     pushed, asked = stack.remote_tips(), stack.hub.asked
-    stack.hub.down = TransientError("GitHub does not answer")
+    stack.hub.down = TransientError("GitHub does not respond")
     outcome = stack.abort(local=True)
     assert outcome is not None
     assert (stack.tips(), stack.remote_tips(), stack.hub.asked) == (before, pushed, asked)

@@ -206,7 +206,7 @@ def test_list_create_close_status(octo: Octo) -> None:
 
 
 def test_a_bad_token(octo: Octo) -> None:
-    """GitHub answers 401 "Bad credentials"; gh exits 1."""
+    """GitHub responds 401 "Bad credentials"; gh exits 1."""
     done = octo.run("env", "GH_TOKEN=wrong", "gh", "api", "user")
     assert done.returncode == 1
     assert "Bad credentials (HTTP 401)" in done.stderr

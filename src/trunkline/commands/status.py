@@ -49,7 +49,7 @@ def look(context: Context, *, offline: bool) -> StackStatus:
 def _observed(
     project: Project, machine: Surroundings, snapshot: Snapshot | None, here: Mapping[str, Oid]
 ) -> ObservedStack:
-    """Return the stack as GitHub and the local refs have it; without GitHub's answer, as it was last fetched."""
+    """Return the stack as GitHub and the local refs have it; without GitHub's response, as it was last fetched."""
     git, stack = project.git, project.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     if snapshot is not None and fetched is not None:

@@ -47,11 +47,11 @@ def reading(github: GitHub) -> Iterator[Callable[[], tuple[NativeStack, ...] | N
         ExternalError: GitHub or the network failed, after retries, or the response cannot be
             parsed.
     """
-    with github.begin_rest(_LIST, tuple[_Stack, ...]) as answer:
+    with github.begin_rest(_LIST, tuple[_Stack, ...]) as response:
 
         def found() -> tuple[NativeStack, ...] | None:
             try:
-                return tuple(stack.of_domain() for stack in answer())
+                return tuple(stack.of_domain() for stack in response())
             except (NotFound, NotSignedIn):  # the query for the pull requests reports a missing sign-in
                 return None
 
