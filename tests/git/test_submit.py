@@ -363,3 +363,14 @@ def test_undo_keeps_what_was_edited_in_the_stack_file(new: Desk, old: str, edite
     assert redone is not None
     assert redone.error is None
     assert _file(new) == STACK.replace(old, edited)
+
+
+def test_commits_that_a_push_takes_off_a_branch_are_named(half: Desk) -> None:
+    """A reset of the local branch may be a mistake: the question and the outcome name what leaves the remote."""
+    half.clone.git("branch", "--force", "three", "three~1")
+    gone = half.hub.tip("three")[:7]
+    line = f'take 1 commit off origin/three: {gone} "three 2"'
+    assert line in submit.forecast(half.stack_context()).plan.publishes
+    assert _submit(half).error is None
+    assert line in half.quiet.lines
+    assert half.hub.tip("three") == half.clone.head("three")

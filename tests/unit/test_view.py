@@ -130,6 +130,16 @@ def test_pull_request_of_another_branch_is_refused() -> None:
         view(2, pull(1), pull(2, PrState.MERGED)).pull_request()
 
 
+def test_a_printed_rebase_takes_uncommitted_changes_along() -> None:
+    """A rebase of a checkout with changes fails without --autostash; other branches stay."""
+    typed = "git rebase --onto a b one   # puts yours on top"
+    for checked_out, changes, stashed in ((True, ("a.txt",), True), (True, (), False), (False, ("a.txt",), False)):
+        here = replace(local(1, ONE), checked_out=checked_out, changes=changes)
+        (shown,) = view(1, pull(1), branches={BRANCHES[0]: here}).after_rebase(typed)
+        assert (shown == "git rebase --autostash --onto a b one   # puts yours on top") is stashed
+        assert stashed or shown == typed
+
+
 def test_verified_commit_of_an_entry_merged_as_is() -> None:
     """It has the tree of the merge while the branch is at the chosen head; else the local tip."""
     choice = MergeChoice(TWO, TRUNK, NEW, "", 0, ())

@@ -47,9 +47,13 @@ class View(Scope):
         return self.world.branches[self.entry.branch]
 
     def after_rebase(self, *commands: str) -> tuple[str, ...]:
-        """Return commands that move the entry's branch, or those that end its rebase in progress."""
+        """Return commands that move the entry's branch, or those that end its rebase in progress.
+
+        git refuses to rebase a checkout with uncommitted changes; with --autostash they are there again afterwards.
+        """
         if not self.local.rebasing:
-            return commands
+            stashing = bool(self.local.checked_out and self.local.changes)
+            return tuple(each.replace("git rebase ", "git rebase --autostash ", stashing) for each in commands)
         begun = f"git -C {shlex.quote(self.local.rebasing)} rebase"
         return f"{begun} --continue", f"{begun} --abort"
 

@@ -6,16 +6,20 @@ import itertools
 import shlex
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
+from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.domain.words import listed_briefly
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.git.push import Pushed, RefUpdate, push_arguments, typed
@@ -192,7 +196,21 @@ def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
 
 def plan_entries(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push of what is new or moved; errors as of `updates_of`."""
-    return plan_updates(view, updates_of(view, entries))
+    updates = updates_of(view, entries)
+    step = plan_updates(view, updates)
+    return replace(step, publishes=(*step.publishes, *_taken_off(view, updates)))
+
+
+def _taken_off(view: View, updates: Sequence[Update]) -> tuple[str, ...]:
+    """Return a line for each branch that the push shortens: a reset or a drop, by intention or by mistake."""
+    lines = []
+    for each in updates:
+        if each.old is None or not history.is_ancestor(view.git, each.new, each.old):
+            continue
+        commits = history.reachable(view.git, [each.old], [each.new])
+        names = listed_briefly([f'{short(commit.oid)} "{commit.subject}"' for commit in commits])
+        lines.append(f"take {counted(len(commits))} off {view.stack.remote}/{each.entry.branch}: {names}")
+    return tuple(lines)
 
 
 def plan_updates(view: View, updates: Sequence[Update]) -> Step:
@@ -227,7 +245,7 @@ def run_entries(context: Context, step_context: StepContext, entries: Sequence[E
         if update.old is None:
             local_refs.set_upstream(git, step_context.lock, remote, update.entry.branch)
     moved = ", ".join(described(update) for update in updates)
-    return Outcome("pushed", f"{moved}; all or none, leases held", details=message)
+    return Outcome("pushed", f"{moved}; all or none, leases held", details=(*_taken_off(view, updates), *message))
 
 
 def run_stack(context: Context, step_context: StepContext) -> Outcome:
