@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from invoke.collection import Collection
+from invoke.context import Context as InvokeContext
+from invoke.exceptions import Exit
 from invoke.program import Program
 
 from trunkline.domain.command import Caller, accept_unavailable, argv_of, called_by, name_stack, task_command
@@ -109,6 +111,15 @@ def test_a_mounted_collection_says_its_own_names(
     with pytest.raises(SystemExit):
         Program(name="invoke", namespace=root).run(argv)
     assert capsys.readouterr().err.splitlines()[-1] == "next: invoke stack.rebase --skip gates"
+
+
+def test_a_task_that_is_called_by_another_returns_the_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    """A failure raises Invoke's Exit with the documented exit code."""
+    result = namespace["help"](InvokeContext(), topic="agents")
+    assert (result["ok"], result["error"], result["next"]) == (True, None, [])
+    with pytest.raises(Exit) as failed:
+        namespace["help"](InvokeContext(), topic="agent")
+    assert (failed.value.code, "error: " in capsys.readouterr().err) == (2, True)
 
 
 def test_the_json_object_has_the_next_commands_as_argv(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,7 +107,7 @@ def test_gates_are_changed_and_added(tmp_path: Path) -> None:
 
 CASES = [
     ('trunk = "main"', "trunk = main", 2, "not TOML"),
-    ("schema = 1\n", "", 1, "schema: missing; expected the version of this file's schema"),
+    ("schema = 1\n", "", 1, "schema: missing; expected 1, the version of this file's schema"),
     ("schema = 1", 'schema = "1"', 1, 'schema: expected an integer; found "1"'),
     ("issue = 319", "issue = -1", 4, "issue: expected an integer >= 1; found -1"),
     ('["cpu"]', '"cpu"', 7, 'gates.features: expected an array; found "cpu"'),

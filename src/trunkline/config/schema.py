@@ -341,7 +341,7 @@ class StackTable(_Table, frozen=True, kw_only=True):
 class StackFile(_Table, frozen=True):
     """stack.toml: the stack of pull requests that trunkline lands."""
 
-    schema_: Annotated[Literal[1], Meta(description="The version of this file's schema.")] = field(name="schema")
+    schema_: Annotated[Literal[1], Meta(description="1, the version of this file's schema.")] = field(name="schema")
     trunk: Annotated[str, Meta(description="The branch that the stack lands on.")] = DEFAULT_TRUNK
     remote: Annotated[str, Meta(description="The git remote of the stack.")] = DEFAULT_REMOTE
     issue: Annotated[_Issue | UnsetType, Meta(description="The issue that the stack resolves.")] = UNSET

@@ -89,6 +89,9 @@ class LandingTask(Task[Body]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task in its own session.
 
+        Returns:
+            The object that `--json` prints.
+
         Raises:
             TypeError: the first argument is not Invoke's context.
             Exit: the task failed, with its exit code.
@@ -109,6 +112,7 @@ class LandingTask(Task[Body]):
             with lock.prevent_locking() if session.dry_run else contextlib.nullcontext():
                 self.body(session, **given)
         self.times_called += 1
+        return session.account
 
     def flags(self) -> list[str]:
         """Return the names of its flags, without dashes."""

@@ -194,19 +194,19 @@ class TaskSession:
         return any(outcome.mark is StepStatus.FAILED for outcome in performed.outcomes.values())
 
     def close(self, code: int) -> None:
-        """Print the JSON object, if it was requested."""
+        """Complete the JSON object, and print it if that was requested."""
         error: Mapping[str, Any] | None = self.account.setdefault("error", None)
         commands = [*self.terminal.commands_next, *((error or {}).get("next") or [])]
-        self.account |= {
+        account = self.account | {
             "schema": SCHEMA,
             "ok": int(code) == ExitCode.OK,
             "exit_code": int(code),
             "outcomes": self.account.get("steps") or [each for each in [self.account.get("outcome")] if each],
             "next": [list(argv_of(command)) for command in commands],
         }
+        self.account = redacted_data(account, process.secrets())
         if self.json_wanted:
-            account = redacted_data(self.account, process.secrets())
-            sys.stdout.write(json.dumps(account, indent=2, sort_keys=True) + "\n")
+            sys.stdout.write(json.dumps(self.account, indent=2, sort_keys=True) + "\n")
             sys.stdout.flush()
 
 
