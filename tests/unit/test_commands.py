@@ -21,7 +21,7 @@ from trunkline.domain.stack import Entry
 from trunkline.git.git import Git
 from trunkline.steps import next_entry
 from trunkline.tasks import namespace
-from trunkline.tasks.command_line import prefix, program
+from trunkline.tasks.command_line import prefix, program, start_of
 from trunkline.tasks.landing import task_names
 from trunkline.tasks.session import TaskSession
 
@@ -58,6 +58,21 @@ def test_the_program_that_was_called(argv: list[str], words: tuple[str, ...]) ->
 def test_the_prefix_that_was_called(line: str, task: str, found: str) -> None:
     """Wherever the collection is mounted."""
     assert prefix(task, task_names(), line.split()) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("inv -c mine stack.receipts.list", (("inv", "-c", "mine"), "stack.")),
+        ("invoke stack.receipts", (("invoke",), "stack.")),
+        ("invoke receipts", (("invoke",), "")),
+        ("invoke -c mine morning", (("trunkline",), "")),
+        ("pytest receipts.py", (("invoke",), "")),
+    ],
+)
+def test_the_start_of_a_following_command(line: str, found: tuple[tuple[str, ...], str]) -> None:
+    """The prefix is unknown where another task called ours."""
+    assert start_of("receipts.list", task_names(), line.split()) == found
 
 
 def test_commands_name_the_stack_of_a_run() -> None:

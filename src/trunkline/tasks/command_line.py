@@ -168,6 +168,25 @@ def _selecting(words: Sequence[str]) -> list[str]:
     return found
 
 
+def start_of(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> tuple[tuple[str, ...], str]:
+    """Return the program and the prefix with which a following command calls our tasks.
+
+    Where somebody's own task calls ours, the prefix is unknown, and the program `trunkline` needs none.
+
+    Args:
+        name: the task that runs.
+        names: the names of all tasks of our collection.
+        argv: the whole command line; default: that of this process.
+    """
+    words = list(sys.argv if argv is None else argv)
+    group = name.rpartition(".")[0]  # `receipts` calls its default task, `receipts.list`
+    found = prefix(name, names, words[1:]) or (prefix(group, {*names, group}, words[1:]) if group else "")
+    is_ours = any(called_as(each, {*names, each}, words[1:]) for each in (name, group) if each)
+    if typed(words[1:]) and not is_ours and Path(words[0]).name in _PROGRAMS:
+        return ("trunkline",), ""
+    return program(words), found
+
+
 def prefix(name: str, names: Collection[str], argv: Sequence[str] | None = None) -> str:
     """Return the prefix of a task as typed: `stack.` if the collection is mounted as `stack`."""
     found = called_as(name, names, argv)

@@ -167,8 +167,7 @@ class LandingTask(Task[Body]):
         }
         called_by(
             Caller(
-                command_line.program(),
-                command_line.prefix(self.full_name, task_names()),
+                *command_line.start_of(self.full_name, task_names()),
                 repeated,
                 self.full_name if self.mutates else "",
                 {name: value for name, value in given.items() if name not in {"json", "dry-run"}},
