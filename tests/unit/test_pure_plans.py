@@ -159,7 +159,7 @@ def test_created_branches_are_deleted_last() -> None:
     closed = OpenStateChanged(pr=branch_name("half"), before=True, left=False, number=pr)
     moved = RemoteMoved(pr=pr, before=ONE, left=TWO)
     assert [rank(each) for each in (closed, moved, state, there, added, here)] == [
-        (0, 0), (1, 0), (1, 1), (1, 4), (2, 1), (3, 0),
+        (0, 0), (1, 0), (1, 1), (1, 5), (2, 1), (3, 0),
     ]  # fmt: skip
     assert [change.is_ours("") for change in (here, there, moved)] == [True, True, False]
 
