@@ -5,17 +5,22 @@ from __future__ import annotations
 import errno
 import shlex
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
+from support.inprocess import Quiet
 from support.repo import Repo
-from trunkline.commands import verify
+from trunkline.commands import doctor, verify
 from trunkline.config import reading
 from trunkline.context.loading import top_of
+from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import ExitCode, UsageError
+from trunkline.domain.health import Finding
 from trunkline.git.git import Git
+from trunkline.github.client import GitHub
 from trunkline.tasks import program
 from trunkline.tasks.session import task_session
 
@@ -42,6 +47,24 @@ def test_a_file_system_that_refuses_is_no_defect(
     with pytest.raises(Exit) as defect, task_session("init", json_wanted=False):
         raise OSError(errno.EBADF, "ours", "/some/file")
     assert defect.value.code == ExitCode.DEFECT
+
+
+def test_doctor_before_init(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a stack.toml it checks cargo and the sign-in, which `init` and the gates need."""
+    repo.git("remote", "add", "origin", "git@github.com:octo/tiny.git")
+    asked: list[str] = []
+
+    def refused(github: GitHub) -> Iterator[Finding]:
+        asked.append(github.repository.slug)
+        raise UsageError("you are not signed in to GitHub", next_command="gh auth login")
+
+    monkeypatch.setattr(doctor, "_account", refused)
+    without = Cause(CauseId.PROGRAM, "cargo is not installed", "cargo", "install rustup: https://rustup.rs")
+    monkeypatch.setattr("trunkline.rust.cargo.Tools.missing", lambda *_: without)
+    found = {each.about: each for each in doctor.examine(Quiet(), cwd=repo.path)}
+    assert (found["cargo"].message, found["sign-in"].fix) == ("cargo is not installed", "gh auth login")
+    assert "sign-in" not in {each.about for each in doctor.examine(Quiet(), offline=True, cwd=repo.path)}
+    assert asked == ["octo/tiny"]
 
 
 def test_no_work_tree(repo: Repo, tmp_path: Path) -> None:

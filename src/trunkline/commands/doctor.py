@@ -75,7 +75,7 @@ def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = Non
         stacks = load_stacks(git)
         found.append(Finding("stack.toml", ", ".join(_described(stack) for stack in stacks)))
     except TrunklineError as error:
-        found += [*_missing_remote(git), _trouble("stack.toml", error)]  # `init` needs the remote
+        found += [*_before_init(git, reporter, offline=offline), _trouble("stack.toml", error)]
     for stack in stacks:
         found += _asked("history", functools.partial(completeness.findings, git, stack))
     for stack in [each for each in stacks if not each.landed][:1] or stacks[:1]:
@@ -237,15 +237,23 @@ def _filesystem(path: Path) -> str:
     return kind
 
 
-def _missing_remote(git: Git) -> Iterator[Finding]:
-    """Report the remote that `init` would use, if there is none on GitHub."""
+def _before_init(git: Git, reporter: Reporter, *, offline: bool) -> Iterator[Finding]:
+    """Report cargo, and the remote and the sign-in that `init` would use."""
+    # Not in the checkout: its rust-toolchain.toml may name a program to run.
+    missing = Tools(Path("/")).missing(("cargo", "build"), ("cargo",))
+    if missing:
+        yield Finding("cargo", missing.text, Health.ERROR, missing.fix)
     names = git.query("remote").lines
     name = refs.usual_remote(names) if names else DEFAULT_REMOTE
-    if name is not None:
-        try:
-            repository_of(refs.remote_url(git, name))
-        except TrunklineError as error:
-            yield _trouble("remote", error)
+    if name is None:
+        return
+    try:
+        repository = repository_of(refs.remote_url(git, name))
+    except TrunklineError as error:
+        yield _trouble("remote", error)
+        return
+    if not offline:
+        yield from _asked("sign-in", lambda: _account(GitHub(repository, git.cwd, reporter.progress)))
 
 
 def _remote(git: Git, stack: Stack, reporter: Reporter, *, offline: bool) -> Iterator[Finding]:
