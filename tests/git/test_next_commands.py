@@ -119,6 +119,8 @@ def test_a_conflict(person: Typist, command: str) -> None:
     person.desk.conflict(2)
     paused = person("invoke restack")
     assert paused.code == 3
+    assert "this run so far: #1 one rebased here" in paused.err
+    assert "or go back:\nnext: " in paused.err
     if command == "continue":
         unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
         person.desk.resolve()

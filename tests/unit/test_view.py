@@ -124,8 +124,9 @@ def test_unsubmitted_entry_is_open() -> None:
 
 def test_pull_request_of_another_branch_is_refused() -> None:
     """stack.toml and GitHub must name the same branch; a missing number is a usage error."""
-    with pytest.raises(UsageError, match="has no pull request #1"):
+    with pytest.raises(UsageError, match="has no pull request #1") as unknown:
         view(1).pull_request()
+    assert "if origin is a fork" in unknown.value.why
     with pytest.raises(Refused, match="#2 is merged already"):
         view(2, pull(1), pull(2, PrState.MERGED)).pull_request()
 

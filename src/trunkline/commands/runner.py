@@ -108,7 +108,10 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
         return performed
     so_far = open_run.progress(journal.read(path))
     if so_far:
-        error.why = f"{error.why}\n{so_far}".lstrip()
+        lines = error.why.splitlines()
+        introduces = error.why.endswith(":")  # its last line introduces the next commands
+        lines.insert(len(lines) - 1 if introduces else len(lines), so_far)
+        error.why = "\n".join(lines)
         error.next_commands = tuple(dict.fromkeys((*error.next_commands, task_command("abort"))))
     return performed
 

@@ -102,8 +102,11 @@ class View(Scope):
         if pr is None:
             raise UsageError(
                 f"{self.repository.slug} has no pull request #{number}",
-                why="stack.toml lists it",
-                next_command=f"gh pr list --repo {self.repository.argument} --state all",
+                why=f"stack.toml lists it; if {self.stack.remote} is a fork, set `remote` there to the other remote",
+                next_command=(
+                    f"gh pr list --repo {self.repository.argument} --state all",
+                    "${EDITOR:-vi} stack.toml",
+                ),
             )
         return pr
 
