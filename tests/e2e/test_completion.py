@@ -69,6 +69,7 @@ kind = "manual"
         ("invoke", "rebase --pr ''", "518 519", "feat/one"),
         ("trunkline", "rebase --skip fmt,ga", "fmt,gates", "fmt"),
         ("trunkline", "rebase --accept-unavailable = m", "msrv", "modify"),
+        ("trunkline", "rebase --accept-unavailable m", "msrv", "modify"),
         ("trunkline", "onto --fork-point ''", "main feat/one", "518"),
     ],
 )

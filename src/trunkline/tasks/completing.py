@@ -139,13 +139,20 @@ def complete(own: Callable[[], Collection[str]]) -> None:
         if self.args.complete.value:
             words = self.core.remainder.split()
             if any(command_line.own_name(word, own()) for word in words):
-                sys.stdout.writelines(f"{value}\n" for value in values(words))
-                if _with_equals(words) is not None:
+                found = values(words)
+                sys.stdout.writelines(f"{value}\n" for value in found)
+                if _with_equals(words) is not None or _is_begun(words, found):
                     raise Exit(code=0)  # Invoke would add the names of all tasks
         before(self)
 
     completing.completes = True  # type: ignore[attr-defined]  # a function takes attributes
     Program.parse_cleanup = completing  # type: ignore[method-assign]
+
+
+def _is_begun(words: Sequence[str], found: Sequence[str]) -> bool:
+    """Return whether the last word is the beginning of a value after its flag."""
+    *_, before, last = ("", "", *words)
+    return before in VALUES and last not in found and any(each.startswith(last) for each in found)
 
 
 def _with_equals(words: Sequence[str]) -> tuple[str, str, str] | None:
