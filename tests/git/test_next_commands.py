@@ -573,6 +573,8 @@ ELSEWHERE: dict[str, str] = {
     "tasks/setup.py:init": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",
     "tasks/setup.py:trust": "tests/e2e/test_trust.py::test_a_person_confirms",
     "tasks/asking.py:_refuse_unknown": "tests/unit/test_asking.py::test_what_tasks_print_is_as_their_schema_says",
+    "tasks/configured.py:section": LOOKS,
+    "tasks/configured.py:_wrong": "tests/unit/test_configured.py::test_a_wrong_value_is_named",
     "tasks/recovery.py:conclude": "because: rebase of the entry itself, or of the one above once this one is merged",
     "tasks/simulator.py:rehearse": "tests/e2e/test_rehearse.py::test_the_example_needs_no_checkout",
     "tasks/receipts.py:_told_receipts": "tests/e2e/test_gates_receipts.py::test_receipts_are_listed_and_verified",

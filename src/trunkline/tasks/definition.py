@@ -14,7 +14,7 @@ from invoke.tasks import Task
 from trunkline.domain.command import Caller, called_by, program_help
 from trunkline.domain.errors import UsageError
 from trunkline.state import lock
-from trunkline.tasks import command_line
+from trunkline.tasks import command_line, configured
 from trunkline.tasks.flags import FLAGS, from_environment, is_set
 from trunkline.tasks.omitted import OMITTABLE
 from trunkline.tasks.session import TaskSession, task_session
@@ -101,7 +101,7 @@ class LandingTask(Task[Body]):
         with task_session(self.full_name, json_wanted=bool(kwargs.get("json")) or is_set("json")) as session:
             self._called({})
             self._refuse_unknown_flags()
-            given = self._given(kwargs)
+            given = self._given(kwargs, configured.section(args[0]))
             session.given = self._repeated(given, typed_yes=bool(kwargs.get("yes")))
             self._called(session.given)
             given.pop("json")
@@ -121,13 +121,15 @@ class LandingTask(Task[Body]):
     def _flags(self) -> list[str]:
         return list(self._signature.parameters)[1:]
 
-    def _given(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the value of every flag: given, from the environment, or the default."""
+    def _given(self, kwargs: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the value of every flag: given, from the environment, configured, or the default."""
         parameters = self._signature.parameters
         values = {name: kwargs.get(name, parameters[name].default) for name in self._flags()}
         values |= {name: ",".join(value) for name, value in values.items() if isinstance(value, list)}
         return {
-            name: from_environment(_dashed(name), value) if value == parameters[name].default else value
+            name: from_environment(_dashed(name), configured.default_of(settings, _dashed(name), value))
+            if value == parameters[name].default
+            else value
             for name, value in values.items()
         }
 

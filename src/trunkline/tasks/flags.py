@@ -146,7 +146,8 @@ FLAGS: Mapping[str, Flag] = {
 }
 """All flags; only `-n`, `-y` and `-p` are short, and Invoke's automatic short flags are off."""
 
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+"""The values of a switch in the environment and in Invoke's configuration, in lower case."""
 
 
 def variable(flag: str) -> str:
@@ -161,7 +162,7 @@ def variables() -> frozenset[str]:
 
 def is_set(flag: str) -> bool:
     """Return whether the environment sets a switch; a value that is neither yes nor no does not."""
-    return os.environ.get(variable(flag), "").strip().lower() in _TRUE
+    return os.environ.get(variable(flag), "").strip().lower() in TRUE
 
 
 def from_environment(flag: str, default: Any) -> Any:
@@ -175,13 +176,13 @@ def from_environment(flag: str, default: Any) -> Any:
         return default
     if not isinstance(default, bool):
         return text
-    if text.lower() not in _TRUE | _FALSE:
+    if text.lower() not in TRUE | FALSE:
         raise UsageError(
             f"{variable(flag)}={text}: this is neither yes nor no",
             why=f"--{flag} is a switch: 1 or 0",
             next_command=f"unset {variable(flag)}",
         )
-    return text.lower() in _TRUE
+    return text.lower() in TRUE
 
 
 def options_of(

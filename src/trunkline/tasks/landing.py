@@ -13,6 +13,7 @@ from trunkline.tasks import (
     asking,
     attestation,
     building,
+    configured,
     editing,
     inspection,
     modifying,
@@ -144,6 +145,7 @@ setup.add_to(namespace)
 attestation.add_to(namespace)
 asking.add_to(namespace)
 simulator.add_to(namespace)
+namespace.configure(configured.nothing_configured())
 
 
 @functools.cache

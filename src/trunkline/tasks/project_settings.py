@@ -2,7 +2,7 @@
 
 `invoke` reads invoke.yaml, invoke.yml or invoke.json beside tasks.py. The program `trunkline` brings
 its own tasks, and Invoke then reads no project settings (`Program.parse_collection`). Only `run.dry` is
-taken: nothing else of Invoke's settings concerns our tasks, and a checkout may be of somebody else.
+taken: the defaults of flags (tasks/configured.py) decide what runs, and a checkout may be of somebody else.
 """
 
 from __future__ import annotations

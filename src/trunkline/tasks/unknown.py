@@ -7,10 +7,14 @@ import functools
 import itertools
 import re
 import sys
+import traceback
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
-from invoke.exceptions import Exit, ParseError
+from invoke import env
+from invoke.config import AmbiguousMergeError
+from invoke.exceptions import AmbiguousEnvVar, Exit, ParseError, UncastableEnvVar
 from invoke.program import Program
 
 from trunkline.domain.command import Command
@@ -181,6 +185,30 @@ def explain(own: Callable[[], Collection[str]]) -> None:
         return
     for name in ("parse_core", "parse_tasks", "parse_cleanup"):  # the last one handles `--help TASK`
         setattr(Program, name, _explaining(getattr(Program, name), own))
+    setattr(Program, "execute", _explaining_settings(Program.execute))  # noqa: B010 -- mypy refuses to assign a method
+
+
+def _explaining_settings(execute: Callable[[Program], None]) -> Callable[[Program], None]:
+    """Make Invoke end with exit code 2 where its settings cannot be combined: `trunkline: 3` in invoke.yaml."""
+
+    @functools.wraps(execute)
+    def explaining(self: Program) -> None:
+        try:
+            execute(self)
+        except (AmbiguousMergeError, AmbiguousEnvVar, UncastableEnvVar, TypeError) as error:
+            if isinstance(error, TypeError) and not _is_about_keys(error):
+                raise
+            program = command_line.program()
+            why = [str(error), "Invoke's settings are invoke.yaml, ~/.invoke.yaml, ns.configure and INVOKE_*"]
+            raise _exit("", "Invoke's settings cannot be read", why, [Command((*program, "--list"))]) from error
+
+    return explaining
+
+
+def _is_about_keys(error: TypeError) -> bool:
+    """Return whether Invoke met a key that is no text, as `yes:` of YAML 1.1, when it read the environment."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename) == Path(env.__file__)
 
 
 def _asking_for_help(argv: Sequence[str], own: Collection[str]) -> str:
