@@ -21,8 +21,8 @@ RECORDS = 30
 PROCESSES = 120
 """At least the programs that a whole landing runs; a point beyond the last kills nothing."""
 POINTS = records(RECORDS)
-TORN = [Kill("record", "torn", number) for number in sample(range(RECORDS), 12)]
-BETWEEN = [Kill("process", "after", number) for number in sample(range(PROCESSES), 40)]
+TORN = [Kill("record", "torn", number) for number in sample(range(RECORDS), 15)]
+BETWEEN = [Kill("process", "after", number) for number in sample(range(PROCESSES), 60)]
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_every_record_is_a_point(landing: YardLanding) -> None:
     print(f"points: {len(POINTS)} of records, {len(TORN)} torn, {len(BETWEEN)} of processes")  # noqa: T201
 
 
-@pytest.mark.parametrize("kill", [*sample(POINTS, 4), *TORN, *BETWEEN], ids=str)
+@pytest.mark.parametrize("kill", [*sample(POINTS, 7), *TORN, *BETWEEN], ids=str)
 def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends where an undisturbed run ends, and the checkout is as the user left it."""
     before = checkout(landing)
@@ -148,7 +148,7 @@ def test_killed_while_git_unpacked_a_fetch(grounds: Yard, part: float) -> None:
 FAULTS = [
     Kill("process", when, number)
     for turn, when in enumerate(ODD)
-    for number in sample(range(3, PROCESSES), 50, first=16 * turn)
+    for number in sample(range(3, PROCESSES), 110, first=26 * turn)
 ]
 
 
@@ -164,7 +164,7 @@ def test_every_program_may_fail(landing: YardLanding, kill: Kill) -> None:
     assert_landed(landing)
 
 
-@pytest.mark.parametrize("kill", sample(POINTS, 9, first=2), ids=str)
+@pytest.mark.parametrize("kill", sample(POINTS, 14, first=2), ids=str)
 def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: abort brings branch, remote, draft state and description back."""
     before = checkout(landing)
@@ -205,7 +205,7 @@ if SOAK:
     MOVES += [Kill("process", "after", number) for number in range(30, 72)]
 
 
-@pytest.mark.parametrize("kill", MOVES, ids=str)
+@pytest.mark.parametrize("kill", sample(MOVES, 2), ids=str)
 def test_a_checkout_that_moves_along_survives_a_kill(on_branch: YardLanding, kill: Kill) -> None:
     """Killed while the user's own checkout follows its branch: continue ends with both at the new tip, clean."""
     assert on_branch.kill(kill, "rebase", "--pr", "519").code == -9
@@ -291,7 +291,7 @@ def resolve(landing: Landing, name: str = "src/lib.rs", content: str = RESOLVED)
     Repo(Path(tree)).git("add", name)
 
 
-@pytest.mark.parametrize("kill", sample([kill for kill in records(12) if kill.number >= 6], 2), ids=str)
+@pytest.mark.parametrize("kill", sample([kill for kill in records(12) if kill.number >= 6], 4, first=1), ids=str)
 def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
     """Killed just before or after the conflict is journaled: continue comes to the pause, and then to the end."""
     with grounds.prepared("conflict", _conflict_with_receipts) as landing:
@@ -307,7 +307,7 @@ def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*sample(records(9), 2), *[Kill("process", "after", number) for number in sample(range(48), 24, first=12)]],
+    [*sample(records(9), 5), *[Kill("process", "after", number) for number in sample(range(48), 24, first=12)]],
     ids=str,
 )
 def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
@@ -358,7 +358,7 @@ def _paused_of_two(landing: Landing) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*sample(records(6), 2, first=1), *[Kill("process", "after", n) for n in sample(range(14, 40), 13)]],
+    [*sample(records(6), 4, first=1), *[Kill("process", "after", n) for n in sample(range(14, 40), 13)]],
     ids=str,
 )
 def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:

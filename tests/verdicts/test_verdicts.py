@@ -30,13 +30,16 @@ def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contest:
     return Contest.create(tmp_path)
 
 
-def test_a_sample_of_changes(contest: Contest) -> None:
-    """A fixed sequence of changes that neither file times nor dep-info show gives no stale verdict."""
-    chosen = [NOTHING, *sequence(1, CHANGES), *PAIRS]
-    sample = [replace(change, gates=change.sample) for change in chosen if change.sample]
-    found = list(run(contest, sample))
+@pytest.mark.parametrize("half", [0, pytest.param(1, marks=pytest.mark.soak)])
+def test_a_sample_of_changes(contest: Contest, half: int) -> None:
+    """A fixed sequence of changes that neither file times nor dep-info show gives no stale verdict.
+
+    A verdict takes three seconds of two cores, so that half of the sequence is left to soak.
+    """
+    chosen = [change for change in [*sequence(1, CHANGES), *PAIRS] if change.sample][half::2]
+    found = list(run(contest, [replace(change, gates=change.sample) for change in (NOTHING, *chosen)]))
     assert [str(each) for each in found if each.kind.startswith("stale")] == []
-    assert sum(each.typed != 0 for each in found) >= 15, "the changes do change verdicts"
+    assert sum(each.typed != 0 for each in found) >= 7, "the changes do change verdicts"
     assert [str(each) for each in found if each.change == "nothing" and each.typed] == [], "all gates pass without"
 
 
