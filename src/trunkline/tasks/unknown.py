@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import itertools
 import re
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any
 
-from invoke import env
 from invoke.config import AmbiguousMergeError
+from invoke.env import Environment
 from invoke.exceptions import AmbiguousEnvVar, Exit, ParseError, UncastableEnvVar
 from invoke.program import Program
 
@@ -208,7 +208,7 @@ def _explaining_settings(execute: Callable[[Program], None]) -> Callable[[Progra
 def _is_about_keys(error: TypeError) -> bool:
     """Return whether Invoke met a key that is no text, as `yes:` of YAML 1.1, when it read the environment."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename) == Path(env.__file__)
+    return bool(frames) and frames[-1].filename == inspect.getfile(Environment)
 
 
 def _asking_for_help(argv: Sequence[str], own: Collection[str]) -> str:
