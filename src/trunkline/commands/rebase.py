@@ -172,7 +172,7 @@ def step_functions(context: Context, task: str, *, pr: EntryKey | None = None) -
 
 
 def context_of(run: journal.Run, *, reporter: Reporter, cwd: Path | None = None) -> Context:
-    """Return the context in which a run was runner.started."""
+    """Return the context in which a run was started."""
     begun = run.begun
     context = open_context(str(begun.pr), stack=begun.stack, options=begun.options, reporter=reporter, cwd=cwd)
     return context.over_the_stack() if begun.stacked else context

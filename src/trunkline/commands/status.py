@@ -58,9 +58,10 @@ def _observed(
     pulls = {entry.key: snapshot.pr(entry.key) if snapshot else None for entry in stack.entries}
     tips = [*_branches_of(here), *(head for pr in pulls.values() if pr for head in (pr.head_oid, pr.merge_commit))]
     history.load(git, [tip for tip in tips if tip is not None])
-    branches = {entry.key: branch_of(project, entry, pulls, here) for entry in stack.entries}
+    earlier = EarlierTips(git)
+    branches = {entry.key: branch_of(project, entry, pulls, here, earlier) for entry in stack.entries}
     trunk = snapshot.trunk if snapshot else fetched
-    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, EarlierTips(git))
+    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, earlier)
 
 
 def _status(

@@ -22,13 +22,23 @@ class EarlierTips:
     """
 
     git: Git
-    _reflogs: dict[str, tuple[Oid, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _moves: dict[str, tuple[Oid, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _values: dict[str, tuple[Oid, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def of_ref(self, ref: str) -> tuple[Oid, ...]:
         """Return the distinct values in a ref's reflog, newest first (`history.reflog_of`)."""
-        if ref not in self._reflogs:
-            self._reflogs[ref] = history.reflog_of(self.git, ref)
-        return self._reflogs[ref]
+        return tuple(dict.fromkeys(self._moves_of(ref)))
+
+    def values_of(self, ref: str) -> tuple[Oid, ...]:
+        """Return the distinct values that a ref is known to have had, newest first (`history.values_of`)."""
+        if ref not in self._values:
+            self._values[ref] = history.values_of(self.git, ref, self._moves_of(ref))
+        return self._values[ref]
+
+    def _moves_of(self, ref: str) -> tuple[Oid, ...]:
+        if ref not in self._moves:
+            self._moves[ref] = history.moves_of(self.git, ref)
+        return self._moves[ref]
 
     def backups_of(self, branch: BranchName) -> tuple[Oid, ...]:
         """Return every old tip of a branch that a backup ref holds."""

@@ -11,6 +11,7 @@ import msgspec
 from trunkline.domain.check import Match, PatternCheck
 from trunkline.domain.names import Oid
 from trunkline.gates.check_receipts import Subject
+from trunkline.git import objects
 from trunkline.rust import structure
 
 _HUNK = re.compile(rb"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
@@ -114,21 +115,11 @@ def _hunks(lines: Sequence[bytes]) -> Iterator[tuple[tuple[Oid, Oid], frozenset[
 
 
 def _read(subject: Subject, files: Collection[_File]) -> dict[str, str]:
-    request_lines = "".join(f"{file.blob}\n" for file in files).encode()
-    output = subject.git.query("cat-file", "--batch", stdin=request_lines).stdout
-    return dict(zip((file.path for file in files), _blobs(output), strict=True))
+    found = objects.read(subject.git, [file.blob for file in files], b"blob", lambda _, content: content)
+    contents = (content.decode("utf-8", "replace") for _, content in found)
+    return dict(zip((file.path for file in files), contents, strict=True))
 
 
 def _source(subject: Subject, path: str) -> str | None:
     done = subject.git.cached_query("cat-file", "blob", f"{subject.commit}:{path}", ok=(0, 128))
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
-
-
-def _blobs(output: bytes) -> Iterator[str]:
-    """Parse the contents in the output of `git cat-file --batch`."""
-    start = 0
-    while start < len(output):
-        end = output.index(b"\n", start)
-        size = int(output[start:end].split()[-1])
-        start = end + 1 + size + 1
-        yield output[end + 1 : start - 1].decode("utf-8", "replace")

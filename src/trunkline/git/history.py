@@ -164,13 +164,17 @@ def reflog_of(git: Git, ref: str) -> tuple[Oid, ...]:
     return tuple(dict.fromkeys(moves_of(git, ref)))
 
 
-def values_of(git: Git, ref: str) -> tuple[Oid, ...]:
+def values_of(git: Git, ref: str, moves: Sequence[Oid]) -> tuple[Oid, ...]:
     """Return the distinct values that a ref is known to have had, newest first.
 
     They are its value, the 50 newest of its reflog, and the one before the oldest of them. `git clone`
     writes no reflog of tracking branches, so their first value is only there.
+
+    Args:
+        git: the repository.
+        ref: the ref.
+        moves: the values in its reflog (`moves_of`).
     """
-    moves = moves_of(git, ref)
     done = git.query("rev-parse", "--end-of-options", ref, f"{ref}@{{{len(moves)}}}", ok=(0, 128))
     found = [oid(line) for line in done.text.split() if _HEX.fullmatch(line)]
     return tuple(dict.fromkeys((*found[:1], *moves, *found[1:])))

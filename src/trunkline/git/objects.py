@@ -14,16 +14,17 @@ from trunkline.domain.errors import ExternalError, InternalError
 from trunkline.domain.names import Oid
 from trunkline.git.git import Git
 
+N = TypeVar("N", bound=str)
 T = TypeVar("T")
 
 
-def read(git: Git, names: Sequence[Oid], kind: bytes, parse: Callable[[Oid, bytes], T]) -> tuple[tuple[Oid, T], ...]:
+def read(git: Git, names: Sequence[N], kind: bytes, parse: Callable[[N, bytes], T]) -> tuple[tuple[N, T], ...]:
     """Return objects of one kind, parsed, in the given order, with one process.
 
     Args:
         git: the repository.
-        names: the objects.
-        kind: commit or tree.
+        names: the objects: ids, or `COMMIT:PATH` without a line break.
+        kind: commit, tree or blob.
         parse: parses a name and a content; raises ValueError or LookupError for invalid content.
 
     Raises:
@@ -32,14 +33,15 @@ def read(git: Git, names: Sequence[Oid], kind: bytes, parse: Callable[[Oid, byte
     """
     if not names:
         return ()
-    output = git.query("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()).stdout
+    request = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+    output = git.query("cat-file", "--batch", stdin=request).stdout
     try:
         return tuple((name, parse(name, content)) for name, content in _split(output, names, kind))
     except (ValueError, LookupError) as error:
         raise ExternalError("git cat-file answered what cannot be understood", why=repr(error)) from error
 
 
-def _split(output: bytes, names: Sequence[Oid], kind: bytes) -> Iterator[tuple[Oid, bytes]]:
+def _split(output: bytes, names: Sequence[N], kind: bytes) -> Iterator[tuple[N, bytes]]:
     start = 0
     for name in names:
         end = output.index(b"\n", start)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from trunkline.context.earlier_tips import EarlierTips
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.snapshot import PullRequest
@@ -52,6 +53,7 @@ def compare(
     ours: Oid,
     theirs: Oid,
     trunk: Sequence[Oid],
+    earlier: EarlierTips,
 ) -> Versions:
     """Compare the local and the remote side of an entry's branch.
 
@@ -67,13 +69,14 @@ def compare(
         ours: the local tip.
         theirs: the remote tip.
         trunk: the known tips of trunk.
+        earlier: former tips of branches.
     """
     known_refs = refs_of(git, stack)
     heads = [head for each in stack.below(entry) for head in heads_of(known_refs, stack.remote, each, pull(each.key))]
     excluded = _present(git, [*trunk, *heads], theirs)
     mine = history.with_patch_ids(git, history.reachable(git, [ours], [theirs, *excluded]))
     others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *excluded]))
-    once = once_pushed(git, stack, entry, pull(entry.key))
+    once = once_pushed(earlier, stack.remote, entry, pull(entry.key))
     pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *excluded])}
     pairs = match(mine, others)
     known = {commit.oid: commit for commit in others}
@@ -127,9 +130,9 @@ def removed(git: Git, entry: Entry, once: Sequence[Oid], *, ours: Oid, theirs: O
     return Removed(found, bool(found) and len(found) == len(ahead) and not _put_back(git, entry, ours, once))
 
 
-def once_pushed(git: Git, stack: Stack, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
+def once_pushed(earlier: EarlierTips, remote: str, entry: Entry, pr: PullRequest | None) -> tuple[Oid, ...]:
     """Return the tips that the remote branch had, as GitHub and the tracking branch show."""
-    tracking = history.values_of(git, refs.tracking_ref(stack.remote, entry.branch))
+    tracking = earlier.values_of(refs.tracking_ref(remote, entry.branch))
     return (*(pr.historical_heads if pr else ()), *tracking)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import reduce
 from operator import or_
 
 from trunkline.domain.coverage import ChangedFile, Coverage, Sources, unverified
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome
+from trunkline.git import objects
 from trunkline.git.git import Git
 from trunkline.state.receipt_store import Store
 
@@ -50,19 +51,6 @@ def _changed(git: Git, base: Oid, tip: Oid) -> tuple[str, ...]:
 
 def _holding_tests(git: Git, tip: Oid, paths: Collection[str]) -> frozenset[str]:
     """Return the Rust files that contain test functions."""
-    request = "".join(f"{tip}:{path}\n" for path in paths if "\n" not in path)
-    if not request:
-        return frozenset()
-    output = git.query("cat-file", "--batch", stdin=request.encode("utf-8", "surrogateescape")).stdout
     named = [path for path in paths if "\n" not in path]
-    return frozenset(path for path, text in zip(named, _blobs(output), strict=True) if _TEST.search(text))
-
-
-def _blobs(output: bytes) -> Iterator[bytes]:
-    """Yield the contents of the blobs in the output of `git cat-file --batch`."""
-    start = 0
-    while start < len(output):
-        end = output.index(b"\n", start)
-        size = int(output[start:end].split()[-1])
-        start = end + 1 + size + 1
-        yield output[end + 1 : start - 1]
+    found = objects.read(git, [f"{tip}:{path}" for path in named], b"blob", lambda _, content: content)
+    return frozenset(path for path, (_, text) in zip(named, found, strict=True) if _TEST.search(text))

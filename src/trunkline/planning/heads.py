@@ -85,7 +85,7 @@ def entry_tip(view: View) -> Tip:
         world = view.world
         found = branch_versions.compare(
             git, view.stack, view.entry, world.snapshot.pr,
-            ours=ours, theirs=theirs, trunk=[world.trunk],
+            ours=ours, theirs=theirs, trunk=[world.trunk], earlier=view.earlier,
         )  # fmt: skip
         if found.diverged:
             raise diverged(view, foreign, _on_top(view, found, theirs))
@@ -102,7 +102,8 @@ def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:
     """
     branch, remote = view.entry.branch, view.stack.remote
     ahead = history.reachable(view.git, [ours], [theirs])
-    once = branch_versions.once_pushed(view.git, view.stack, view.entry, view.world.snapshot.pr(view.entry.key))
+    pr = view.world.snapshot.pr(view.entry.key)
+    once = branch_versions.once_pushed(view.earlier, remote, view.entry, pr)
     found = branch_versions.removed(view.git, view.entry, once, ours=ours, theirs=theirs)
     removed = found.commits
     if not removed:

@@ -170,8 +170,9 @@ class ObservedStack(msgspec.Struct, frozen=True):
 
 
 def branch_of(
-    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid]
-) -> Branch:
+    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid],
+    earlier: EarlierTips,
+) -> Branch:  # fmt: skip
     """Return both sides of an entry's branch, with their relation.
 
     Args:
@@ -179,6 +180,7 @@ def branch_of(
         entry: the entry.
         pulls: the pull request of each entry.
         here: the refs of the stack (`refs_of`).
+        earlier: former tips of branches.
     """
     git, pr = project.git, pulls[entry.key]
     ours = here.get(branch_ref(entry.branch))
@@ -192,18 +194,20 @@ def branch_of(
     elif ours is None:
         side = Side.ONLY_THERE
     elif history.is_ancestor(git, theirs, ours):
-        side = _ahead(project, entry, pr, ours=ours, theirs=theirs)
+        side = _ahead(project, entry, pr, earlier, ours=ours, theirs=theirs)
     elif history.is_ancestor(git, ours, theirs):
         shortened = journal_queries.is_shortened(Scope(project, entry, stacked=True), ours, theirs)
         side = Side.REWRITTEN if shortened else Side.BEHIND
     else:
-        side = _apart(project, entry, pulls, here, ours=ours, theirs=theirs)
+        side = _apart(project, entry, pulls, here, earlier, ours=ours, theirs=theirs)
     return Branch(ours, theirs, side)
 
 
-def _ahead(project: Project, entry: Entry, pr: PullRequest | None, *, ours: Oid, theirs: Oid) -> Side:
+def _ahead(
+    project: Project, entry: Entry, pr: PullRequest | None, earlier: EarlierTips, *, ours: Oid, theirs: Oid
+) -> Side:
     """Return the relation of a local branch to the remote one that it contains (`entry_tip`)."""
-    once = branch_versions.once_pushed(project.git, project.stack, entry, pr)
+    once = branch_versions.once_pushed(earlier, project.stack.remote, entry, pr)
     found = branch_versions.removed(project.git, entry, once, ours=ours, theirs=theirs)
     if not found.commits:
         return Side.AHEAD
@@ -211,8 +215,8 @@ def _ahead(project: Project, entry: Entry, pr: PullRequest | None, *, ours: Oid,
 
 
 def _apart(
-    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid], *,
-    ours: Oid, theirs: Oid,
+    project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid],
+    earlier: EarlierTips, *, ours: Oid, theirs: Oid,
 ) -> Side:  # fmt: skip
     """Return the relation of two diverged sides of a branch (`entry_tip`)."""
     if not _foreign(project.git, entry, ours, theirs, here):
@@ -220,7 +224,9 @@ def _apart(
     stack = project.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
-    found = branch_versions.compare(project.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk)
+    found = branch_versions.compare(
+        project.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk, earlier=earlier
+    )
     return Side.DIVERGED if found.diverged else Side.BEHIND
 
 

@@ -10,7 +10,7 @@ from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.names import EntryKey
 from trunkline.domain.snapshot import PullRequest
-from trunkline.domain.stack import Entry
+from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.title import fill, numbered, plain
 
 
@@ -51,9 +51,13 @@ def titled(scope: Scope, key: EntryKey, text: str) -> str:
         key: the entry.
         text: a title, with or without a position.
     """
-    template, entries = scope.stack.submit.title, scope.stack.entries
-    position = entries.index(scope.stack.entry(key)) + 1
-    return numbered(template, plain(template, text) or text, position=position, count=len(entries))
+    template, (position, count) = scope.stack.submit.title, _place(scope.stack, scope.stack.entry(key))
+    return numbered(template, plain(template, text) or text, position=position, count=count)
+
+
+def _place(stack: Stack, entry: Entry) -> tuple[int, int]:
+    """Return the position of an entry, from 1 at the bottom, and the number of all entries."""
+    return stack.entries.index(entry) + 1, len(stack.entries)
 
 
 def squash_title(scope: Scope, pr: PullRequest) -> str:
@@ -61,9 +65,9 @@ def squash_title(scope: Scope, pr: PullRequest) -> str:
 
     Its `{title}` is without the position that `[submit] title` gives.
     """
-    template, entries = scope.stack.land.title, scope.stack.entries
+    template = scope.stack.land.title
     if not template:
         return ""
     text = plain(scope.stack.submit.title, pr.title) or pr.title
-    position = entries.index(scope.entry) + 1
-    return fill(template, {"title": text, "number": pr.number, "position": position, "count": len(entries)})
+    position, count = _place(scope.stack, scope.entry)
+    return fill(template, {"title": text, "number": pr.number, "position": position, "count": count})

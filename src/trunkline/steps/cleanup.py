@@ -11,7 +11,7 @@ from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
-from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -95,6 +95,11 @@ def _reason_to_stay(view: View) -> str:
         return ""
     if not history.is_ancestor(view.git, local.local, pr.head_oid):
         return f"it holds {short(local.local)}, which is not part of what was merged"
+    return _use(local)
+
+
+def _use(local: LocalState) -> str:
+    """Return the use of a local branch for which it is kept, or ""."""
     if local.rebasing:
         return f"it is being rebased in {local.rebasing}"
     return "it is checked out" if local.checked_out or local.elsewhere else ""
@@ -155,9 +160,7 @@ def _reason_to_keep(view: View, pr: PullRequest, based_on_it: Sequence[PrNumber]
     if numbers:
         listed = ", ".join(f"#{number}" for number in numbers)
         return f"{listed} {'is' if len(numbers) == 1 else 'are'} based on it, and would be closed"
-    if local.rebasing:
-        return f"it is being rebased in {local.rebasing}"
-    return "it is checked out" if local.checked_out or local.elsewhere else ""
+    return _use(local)
 
 
 def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:

@@ -78,7 +78,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         ExternalError: GitHub did not show the push in time.
     """
     pr = _caught_up(context)
-    target, stays = _target(context.view()), _stays(context.view())
+    view = context.view()
+    target, stays = _target(view), _stays(view)
     retargeted = pr.base != target
     if publishes := _publishes(target, pr):
         context.reporter.require_approval(*publishes)
