@@ -1,9 +1,10 @@
 """The Invoke task collection; a tasks.py needs only `from trunkline.tasks import namespace as ns`."""
 
-from trunkline.system import signals
+from trunkline.system import bytecode, signals
 
 if signals.runs_tasks():
     signals.end_at_once()  # before the slow imports, which take a third of a second
+    bytecode.cache()
 
 from trunkline.tasks import completing, omitted, unknown
 from trunkline.tasks.landing import namespace, task_names

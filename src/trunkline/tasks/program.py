@@ -8,7 +8,7 @@ import sys
 from invoke.program import Program
 
 from trunkline import __version__
-from trunkline.system import signals
+from trunkline.system import bytecode, signals
 from trunkline.tasks import project_settings
 from trunkline.tasks.landing import namespace
 
@@ -25,6 +25,15 @@ trunkline lands stacks of GitHub pull requests of Rust workspaces.
 """
 
 
+class _Program(Program):
+    """Invoke's program, which caches compiled modules."""
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Read the options before the first task."""
+        super().parse_core(argv)
+        bytecode.cache()
+
+
 def main() -> None:
     """Run `trunkline TASK ...`."""
     signals.end_at_once()
@@ -33,7 +42,7 @@ def main() -> None:
             sys.stdout.write(_FIRST)
             return
         project_settings.take_dry_run()
-        Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
+        _Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader was closed, as in `trunkline --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
