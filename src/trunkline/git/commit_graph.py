@@ -29,6 +29,7 @@ class Graph(msgspec.Struct):
     order: dict[Oid, int] = msgspec.field(default_factory=dict)
     _parents: dict[Oid, tuple[Oid, ...]] = msgspec.field(default_factory=dict)
     _ancestors: dict[Oid, frozenset[Oid]] = msgspec.field(default_factory=dict)
+    _ranges: dict[tuple[tuple[Oid, ...], tuple[Oid, ...]], tuple[Oid, ...]] = msgspec.field(default_factory=dict)
 
     def load(self, commit: Oid, parents: tuple[Oid, ...]) -> None:
         """Add a commit that `root` does not contain, after its parents.
@@ -62,13 +63,18 @@ class Graph(msgspec.Struct):
         Parents come before children. The answer is exact if one of the excluded commits contains
         the root: then everything outside the graph is excluded.
         """
-        included, excluded = list(tips), list(excluding)
+        included, excluded = tuple(tips), tuple(excluding)
+        known = self._ranges.get((included, excluded))
+        if known is not None:  # a commit that is added later is reachable from none of these
+            return known
         if not all(commit in self for commit in (*included, *excluded)):
             return None
         if not any(self.root in self._reached(commit) for commit in excluded):
             return None
-        found = self._all(included) - self._all(excluded)
-        return tuple(sorted((commit for commit in found if commit in self.order), key=self.order.__getitem__))
+        reached = self._all(included) - self._all(excluded)
+        found = sorted((commit for commit in reached if commit in self.order), key=self.order.__getitem__)
+        self._ranges[included, excluded] = result = tuple(found)
+        return result
 
     def merge_base(self, one: Oid, other: Oid) -> Oid | None:
         """Return the best common ancestor if there is exactly one; None: unknown here."""

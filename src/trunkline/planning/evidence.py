@@ -110,7 +110,7 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
         for entry in below:
             merged_below(view, entry)
     beside = [entry for entry in view.stack.entries if entry not in below and entry != view.entry]
-    found = [_of_entry(view, entry, branch) for entry in below]
+    found = [_parent(view, _heads_of(view, entry), branch) for entry in below]
     found += [parent for entry in beside if (parent := _contained(view, entry, branch)) is not None]
     found += _of_base_branches(view, branch)
     if below and not any(head.current and _contains(view.git, branch, head.oid) for head in found[0].heads):
@@ -125,26 +125,43 @@ def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
 
     Only contained heads count: the branch of an entry above holds the commits of those below too.
     """
-    parent = _of_entry(view, entry, branch)
+    found = _heads_of(view, entry)
+    if branch.names.isdisjoint((*found.current, *found.older)):
+        return None
+    parent = _parent(view, found, branch)
     heads = tuple(head for head in parent.heads if head.oid in branch.names)
     return replace(parent, heads=heads) if heads else None
 
 
-def _of_entry(view: View, entry: Entry, branch: _Branch) -> Parent:
-    backups = view.earlier.backups_of(entry.branch)
+class _Heads(msgspec.Struct, frozen=True):
+    """The heads of a parent.
+
+    Attributes:
+        name: see `Parent`.
+        current: its heads now, or when it was merged; any of them may be missing here.
+        older: its other heads.
+        base: the merge base of its own commits.
+        rewritten: see `Parent`.
+    """
+
+    name: str
+    current: Sequence[Oid]
+    older: Sequence[Oid]
+    base: Oid
+    rewritten: bool
+
+
+def _heads_of(view: View, entry: Entry) -> _Heads:
+    backups, trunk = view.earlier.backups_of(entry.branch), view.world.trunk
     if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
         current, more = _open_heads(view, entry, None)
-        trunk = view.world.trunk
-        return _parent(view, entry.label, current, [*backups, *more], base=trunk, branch=branch, rewritten=True)
+        return _Heads(entry.label, current, [*backups, *more], trunk, rewritten=True)
     pr = view.known(entry.pr)
-    older = [*backups, *pr.historical_heads]
+    older, name, rewritten = [*backups, *pr.historical_heads], f"#{pr.number}", bool(pr.force_pushes)
     if pr.state is PrState.MERGED:
-        current, base = [pr.head_oid], _merged_base(view, pr)
-    else:
-        current, more = _open_heads(view, entry, pr)
-        older += more
-        base = view.world.trunk
-    return _parent(view, f"#{pr.number}", current, older, base=base, branch=branch, rewritten=bool(pr.force_pushes))
+        return _Heads(name, [pr.head_oid], older, _merged_base(view, pr), rewritten)
+    current, more = _open_heads(view, entry, pr)
+    return _Heads(name, current, [*older, *more], trunk, rewritten)
 
 
 def _open_heads(view: View, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
@@ -185,8 +202,7 @@ def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
             below = branch.names - {branch.child}
             tips, older = [tip for tip in tips if tip in below], [tip for tip in older if tip in below]
         if tips or older:
-            base = view.world.trunk
-            yield _parent(view, str(name), tips, older, base=base, branch=branch, rewritten=True)
+            yield _parent(view, _Heads(str(name), tips, older, view.world.trunk, rewritten=True), branch)
 
 
 def bases_outside(stack: Stack, pr: PullRequest | None) -> tuple[BranchName, ...]:
@@ -196,27 +212,24 @@ def bases_outside(stack: Stack, pr: PullRequest | None) -> tuple[BranchName, ...
     return tuple(branch_name(name) for name in dict.fromkeys(named) if name not in known)
 
 
-def _parent(
-    view: View, name: str, current: Sequence[Oid], older: Sequence[Oid], *, base: Oid, branch: _Branch,
-    rewritten: bool,
-) -> Parent:  # fmt: skip
+def _parent(view: View, of: _Heads, branch: _Branch) -> Parent:
     git, child = view.git, branch.child
-    present = history.present(git, (*current, *older))
+    present = history.present(git, (*of.current, *of.older))
     for head in present:
-        if head == child and head in current and name != view.entry.label:
-            raise _same_head(view, name, child)
+        if head == child and head in of.current and of.name != view.entry.label:
+            raise _same_head(view, of.name, child)
     # A head that contains the child belongs to an entry that swapped places with it: not a
     # parent's.
     beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
-    known = tuple(KnownHead(head, head in current, _held(view, head, branch)) for head in beside if head != child)
-    tips = [head for head in current if head in present]
+    known = tuple(KnownHead(head, head in of.current, _held(view, head, branch)) for head in beside if head != child)
+    tips = [head for head in of.current if head in present]
     # Commits below the merge base with trunk are matched by object id, never as similar commits.
-    excluded = [base, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
+    excluded = [of.base, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
     commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
-    older = [head for head in beside if head not in current] if rewritten and commits else []
+    older = [head for head in beside if head not in of.current] if of.rewritten and commits else []
     merged = [head for head in older if history.is_ancestor(git, head, branch.base)]
-    landed = history.with_patch_ids(git, history.reachable(git, merged, [base]))
-    return Parent(name, known, commits, rewritten, landed=landed)
+    landed = history.with_patch_ids(git, history.reachable(git, merged, [of.base]))
+    return Parent(of.name, known, commits, of.rewritten, landed=landed)
 
 
 def _held(view: View, head: Oid, branch: _Branch) -> frozenset[Oid]:

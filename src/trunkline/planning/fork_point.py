@@ -180,10 +180,10 @@ class _Decision:
             name for name in self.below(tip) if name not in self.found or self.found[name].kind is CommitClass.OWN
         )
 
-    def below(self, tip: Oid) -> frozenset[Oid]:
-        """Return the commits of the chain reachable from a commit, itself included."""
+    def below(self, *tips: Oid) -> frozenset[Oid]:
+        """Return the commits of the chain reachable from any of these, themselves included."""
         found: set[Oid] = set()
-        todo = [tip]
+        todo = list(tips)
         while todo:
             name = todo.pop()
             if name in self.by_oid and name not in found:
@@ -239,8 +239,7 @@ class _Decision:
 
     def _below_a_parent(self) -> None:
         """Give a vanished commit back to its parent if a parent certainly owns a commit above."""
-        certain = [each.commit.oid for each in self._classified() if each.kind is CommitClass.PARENT]
-        below = frozenset[Oid]().union(*(self.below(name) for name in certain))
+        below = self.below(*(each.commit.oid for each in self._classified() if each.kind is CommitClass.PARENT))
         for each in tuple(self._classified()):
             if each.kind is CommitClass.VANISHED and each.commit.oid in below:
                 self.found[each.commit.oid] = Classified(each.commit, CommitClass.PARENT, each.parent, each.head)
