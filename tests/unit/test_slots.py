@@ -28,4 +28,22 @@ def test_obsolete_trees_are_removed_under_a_lock(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(slots, "remove_tree", remove)
     slot = slots.Slot(path, Oid("a" * 40), "group")
     assert slot.tree.parent.parent == tmp_path / "far"
-    assert (slot.tree, waited) == (slot.tree, [1])
+    removed = len(waited)
+    assert removed
+    assert (slot.tree, len(waited)) == (slot.tree, removed)
+
+
+def test_trees_move_with_their_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another base, or none that is shorter: the former trees are removed, and the slot has new ones."""
+    monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(tmp_path / "state"))
+    path = work_dir(tmp_path) / ("long" * 20)
+    path.mkdir()
+    slot = slots.Slot(path, Oid("a" * 40), "group")
+    former = path / "none"
+    for base, place in (("far", "far"), ("other", "other"), ("longer" * 20, ""), ("far", "far")):
+        monkeypatch.setenv("TRUNKLINE_GATES_DIR", str(tmp_path / base))
+        trees = slot.tree.parent
+        assert trees.parent == (tmp_path / place if place else path)
+        assert (list(trees.iterdir()), (former / "mark").exists()) == ([], False)
+        (trees / "mark").touch()
+        former = trees

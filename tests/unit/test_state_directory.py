@@ -14,7 +14,7 @@ import pytest
 from support.repo import Repo
 from trunkline.commands import ci_workflow
 from trunkline.domain.errors import Refused
-from trunkline.gates import execute
+from trunkline.gates import execute, slots
 from trunkline.rust import units
 from trunkline.system.files import private_directory, replace_bytes, write_inside
 
@@ -64,6 +64,34 @@ def test_everybody_could_replace_the_directory(tmp_path: Path) -> None:
         private_directory(above / "one" / "state")
     above.chmod(0o1777)
     assert private_directory(above / "one" / "state").is_dir()
+
+
+@as_root
+@pytest.mark.parametrize("name", [".cargo", "Cargo.toml", "rust-toolchain.toml", ".rustfmt.toml", "clippy.toml"])
+def test_another_user_puts_settings_of_cargo_above_the_gates(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """No gate runs below a directory in which another user left a file that cargo would follow; own files count."""
+    above = tmp_path / "open"
+    above.mkdir()
+    above.chmod(0o1777)
+    monkeypatch.setenv("TRUNKLINE_GATES_DIR", str(above / "gates"))
+    monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(tmp_path / ("long" * 20)))
+    commit = repo.commit("start", {"a.txt": "a\n"})
+    (above / name).mkdir() if name == ".cargo" else (above / name).touch()
+    with slots.slot(repo.adapter, commit) as slot:
+        assert above in slot.of("code").tree.parents
+    os.chown(above / name, NOBODY, NOBODY)
+    with pytest.raises(Refused, match=f"{name} belongs to user {NOBODY}"), slots.slot(repo.adapter, commit):
+        pass
+
+
+def test_work_trees_of_gates_are_not_where_everybody_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their usual place is below the home directory."""
+    for name in ("TRUNKLINE_GATES_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert slots.far_base() == Path("/home/ada/.cache/trunkline")
 
 
 def test_a_branch_leads_what_we_write_out_of_the_tree(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from trunkline.git.fresh_tree import FreshTree
 from trunkline.git.git import Git
 from trunkline.git.state_directory import registration_lock, state_home, work_dir
 from trunkline.rust import target_directory
+from trunkline.rust.inherited_files import refuse_settings_of_others
 from trunkline.system.files import private_directory, remove_tree
 
 __all__ = ["Slot", "leftovers", "registration_lock", "slot", "snapshot", "state_home", "work_dir"]
@@ -66,17 +67,21 @@ class Slot(msgspec.Struct, frozen=True):
     def _trees(self) -> Path:
         """Return the directory of the groups' work trees, short enough for sockets (unix(7))."""
         near = self.path / "t"
-        if len(os.fsencode(near)) <= _LONGEST:
-            return private_directory(near)
-        far = private_directory(far_base()) / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        far = far_base() / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        if len(os.fsencode(near)) <= _LONGEST or len(os.fsencode(far)) >= len(os.fsencode(near)):
+            far = near
         # Sessions of the same run come here at once. Without the lock, one would remove what another
         # has just created.
         with (self.path / "trees.lock").open("a+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not near.is_symlink():
-                # If the state directory was removed, these trees are obsolete too.
-                remove_tree(far)
-                near.symlink_to(far)
+            before = near.readlink() if near.is_symlink() else near
+            if before != far:  # the first time, or the base is another one now
+                for obsolete in (before, far):
+                    remove_tree(obsolete)
+                near.unlink(missing_ok=True)
+                if far != near:
+                    private_directory(far_base())
+                    near.symlink_to(far)
         return private_directory(far)
 
     def checkout(self, git: Git, root: str) -> FreshTree:
@@ -92,8 +97,14 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 def far_base() -> Path:
-    """Return the base of work trees whose path in the state directory would be too long."""
-    return Path(os.environ.get("TRUNKLINE_GATES_DIR") or f"/var/tmp/trunkline-{os.geteuid()}")  # noqa: S108 -- ours
+    """Return the base of work trees whose path in the state directory would be too long.
+
+    Not in /var/tmp: cargo would read the settings that any user can put there.
+    """
+    named = os.environ.get("TRUNKLINE_GATES_DIR")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trunkline"
 
 
 def refuse_links(git: Git, commit: Oid, root: str) -> None:
@@ -134,7 +145,10 @@ def slot(git: Git, commit: Oid) -> Iterator[Slot]:
             path = private_directory(base / str(number))
             with (path / "lock").open("a+") as lock:
                 if _try_lock(lock.fileno(), choosing.fileno(), path, commit, git):
-                    yield Slot(path, commit)
+                    chosen = Slot(path, commit)
+                    for place in (path, chosen.of("any").tree):
+                        refuse_settings_of_others(place)
+                    yield chosen
                     return
     raise ExternalError("every gate work tree is busy", why=f"{_SLOTS} runs at once, in {base}")
 
