@@ -102,7 +102,7 @@ def test_kinds_have_names_of_their_own() -> None:
     tags = [kind.__struct_config__.tag for kind in KINDS]
     assert len(set(tags)) == len(tags)
     named = {each for each in vars(records).values() if isinstance(each, type) and issubclass(each, records.Record)}
-    bases = {records.Record, records.StepRecord, records.EntryRecord, records.Intent, records.Judged}
+    bases = {records.Record, records.StepRecord, records.EntryRecord, records.Intent, records.Verdicts}
     assert named - bases == set(KINDS)
 
 

@@ -91,7 +91,7 @@ def plan(context: Context, request: Request) -> Adding:
             next_command=task_command("status"),
         )
     ref = branch_ref(branch)
-    existing = refs.read_refs(git, ref).get(ref)
+    existing = refs.read_ref(git, ref)
     here = refs.current_branch(git)
     below = _below(git, stack, request, branch, here, existing)
     added = AddedEntry(

@@ -27,7 +27,7 @@ def with_local(seen: PullRequestStacks) -> PullRequestStacks:
 def _chain(git: Git, remote: str, trunk: BranchName, known: set[str]) -> list[BranchName]:
     """Return the branches from trunk up to the one that is checked out, bottom first."""
     here, onto = refs.current_branch(git), refs.tracking_ref(remote, trunk)
-    if not here or here in {trunk, *known} or onto not in refs.read_refs(git, onto):
+    if not here or here in {trunk, *known} or refs.read_ref(git, onto) is None:
         return []
     chosen = ("--merged=HEAD", f"--no-merged={onto}", "--format=%(refname:lstrip=2)", "refs/heads/")
     names = [branch_name(line) for line in git.query("for-each-ref", *chosen).lines if line not in {trunk, *known}]

@@ -101,7 +101,7 @@ def _above(view: View, stacked: View) -> tuple[tuple[Above, ...], list[PullReque
 
 
 def _is_here(git: Git, entry: Entry) -> bool:
-    return bool(refs.read_refs(git, branch_ref(entry.branch)))
+    return refs.read_ref(git, branch_ref(entry.branch)) is not None
 
 
 def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:

@@ -363,4 +363,4 @@ class _Going(msgspec.Struct, frozen=True):
 
 def _tip(git: Git, entry: Entry) -> Oid | None:
     ref = branch_ref(entry.branch)
-    return refs.read_refs(git, ref).get(ref)
+    return refs.read_ref(git, ref)

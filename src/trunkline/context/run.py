@@ -78,7 +78,7 @@ class Context(Scope):
             UsageError: there is no local branch yet.
         """
         ref = branch_ref(self.entry.branch)
-        tip = self.observer.last_tip(self.entry.branch) or refs.read_refs(self.git, ref).get(ref)
+        tip = self.observer.last_tip(self.entry.branch) or refs.read_ref(self.git, ref)
         if tip is None:
             raise self.no_local_branch()
         return tip

@@ -98,7 +98,7 @@ class Scope:
         """Return the error for a branch that exists neither locally nor on the remote."""
         what = f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}"
         stale = refs.tracking_ref(self.stack.remote, self.entry.branch)
-        if refs.read_refs(self.git, stale):
+        if refs.read_ref(self.git, stale) is not None:
             why = f"{self.stack.remote}/{self.entry.branch} is left here of a branch that was deleted there"
             return Refused(what, why=why, next_command=f"git fetch --prune {shlex.quote(self.stack.remote)}")
         return Refused(

@@ -96,7 +96,7 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
         ref, new, expected, ok=(0, 1, 128),
     )  # fmt: skip
     if done.returncode != 0:
-        current = refs.read_refs(git, ref).get(ref)
+        current = refs.read_ref(git, ref)
         if current == new:
             return  # done by the coprocess, which died before it confirmed
         if current == old and ".lock': File exists" in done.error_text:
@@ -135,7 +135,7 @@ def update_tracking_ref(git: Git, lock: RepositoryLock, remote: str, branch: Bra
     Git does so only for a push by remote name with a matching refspec, and not if it is killed.
     """
     ref = refs.tracking_ref(remote, branch)
-    current = refs.read_refs(git, ref).get(ref)
+    current = refs.read_ref(git, ref)
     if current != tip:
         move_ref(git, lock, ref, new=tip, old=current, why="pushed")
 

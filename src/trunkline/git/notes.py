@@ -27,7 +27,7 @@ def read(git: Git) -> Mapping[Oid, tuple[str, ...]]:
     Raises:
         ExternalError: git's output cannot be parsed.
     """
-    if not refs.read_refs(git, REF):
+    if refs.read_ref(git, REF) is None:
         return {}
     found = {}
     for line in git.query("notes", f"--ref={REF}", "list").lines:
@@ -91,7 +91,7 @@ def add(git: Git, lock: RepositoryLock, lines: Mapping[Oid, Sequence[str]]) -> N
     Raises:
         ExternalError: the ref of the notes holds something else, or git cannot write it.
     """
-    held = REF in refs.read_refs(git, REF)
+    held = refs.read_ref(git, REF) is not None
     if held and (kind := git.query("cat-file", "-t", REF).text) != "commit":
         raise _no_notes(REF, kind)
     for commit, ours in lines.items():
@@ -141,7 +141,7 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
             next_command=f"git push {shlex.quote(remote)} --delete {REF}   # removes it for everybody",
         )
     _move_copy(git, lock, remote, theirs)
-    if REF not in refs.read_refs(git, REF):
+    if refs.read_ref(git, REF) is None:
         local_refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
         _write(git, lock, "merge", "--quiet", "-s", "cat_sort_uniq", copy_of(remote))
@@ -151,7 +151,7 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
 def _move_copy(git: Git, lock: RepositoryLock, remote: str, theirs: Oid | None) -> None:
     """Make the copy of the remote's notes hold what the remote has; None: it has none."""
     copy = copy_of(remote)
-    old = refs.read_refs(git, copy).get(copy)
+    old = refs.read_ref(git, copy)
     if theirs is None and old is not None:
         git.mutate(lock, "update-ref", "-d", copy, old)
     elif theirs is not None and theirs != old:
@@ -188,7 +188,7 @@ def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
         ExternalError: the remote did not accept them.
     """
     old = pull(git, lock, remote)
-    new = refs.read_refs(git, REF).get(REF)
+    new = refs.read_ref(git, REF)
     if new is None or new == old:
         return False
     expected = f"--force-with-lease={REF}:{old or ''}"

@@ -125,7 +125,7 @@ def delete_remote(git: Git, lock: RepositoryLock, remote: str, branch: BranchNam
     """
     push(git, lock, remote, [RefUpdate(branch, tip, None)])
     ref = refs.tracking_ref(remote, branch)
-    if ref in refs.read_refs(git, ref):
+    if refs.read_ref(git, ref) is not None:
         git.mutate(lock, "update-ref", "--no-deref", "-d", ref)
 
 

@@ -43,6 +43,11 @@ def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
     return found
 
 
+def read_ref(git: Git, name: str) -> Oid | None:
+    """Return the value of a ref by its full name; None: there is no such ref."""
+    return read_refs(git, name).get(name)
+
+
 def current_branch(git: Git) -> str:
     """Return the branch that is checked out; "" on a detached HEAD."""
     return git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text

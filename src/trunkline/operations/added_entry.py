@@ -39,7 +39,7 @@ def put_in(git: Git, step_context: StepContext, stack: Stack, added: AddedEntry)
     """
     lock, ref = step_context.lock, branch_ref(added.branch)
     about = (StepName.ADD, added.branch, added.branch)
-    held = refs.read_refs(git, ref).get(ref)
+    held = refs.read_ref(git, ref)
     if added.commit is not None and held != added.commit:
         require_unchanged(git, added)
         if history.missing(git, [added.commit]):
@@ -116,7 +116,7 @@ def take_back(git: Git, step_context: StepContext, stack: str, added: AddedEntry
         return Outcome("added", f"{added.branch} is no entry any more")
     here, same = refs.current_branch(git), git.tree(added.staged) == git.tree(added.commit)
     came_from = branch_ref(branch_name(added.came_from)) if added.came_from else ""
-    stays = bool(came_from) and refs.read_refs(git, came_from).get(came_from) == added.head
+    stays = bool(came_from) and refs.read_ref(git, came_from) == added.head
     movable = same or not work_trees.changed_paths(git)
     if here == added.branch and movable and stays and git.resolve("HEAD") == added.commit:
         if not same:

@@ -212,6 +212,6 @@ def names(stack: Stack) -> tuple[str, ...]:
 
 def _tip(git: Git, stack: Stack, entry: Entry) -> Oid | None:
     for ref in (branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)):
-        if found := refs.read_refs(git, ref).get(ref):
+        if found := refs.read_ref(git, ref):
             return found
     return None

@@ -207,7 +207,7 @@ def move(
             checkout.move(git, step_context.lock, old=old, new=new, what=_what(context.entry))
         local_refs.move_ref(git, step_context.lock, branch_ref(branch), new=new, old=old, why=why)
     except (Refused, ExternalError):
-        if refs.read_refs(git, branch_ref(branch)).get(branch_ref(branch)) == new:
+        if refs.read_ref(git, branch_ref(branch)) == new:
             raise  # git was killed, or ran into the time limit, after it had moved the ref: the move took effect
         if along and old is not None:
             checkout.put_back(git, step_context.lock, old=old, new=new)
@@ -224,7 +224,7 @@ def commit_to_verify(context: Context, step_context: StepContext) -> Oid:
         Refused: the branch exists neither here nor on the remote.
     """
     ref = branch_ref(context.entry.branch)
-    if ref in refs.read_refs(context.git, ref):
+    if refs.read_ref(context.git, ref) is not None:
         return context.verified_commit()
     tip = context.view().local.remote
     if tip is None:
@@ -239,7 +239,7 @@ def fetch_tip(context: Context, step_context: StepContext, tip: Oid) -> None:
     """Fetch the entry's remote branch, unless its tracking branch has this tip."""
     remote, branch = context.stack.remote, context.entry.branch
     tracking = refs.tracking_ref(remote, branch)
-    if refs.read_refs(context.git, tracking).get(tracking) != tip:
+    if refs.read_ref(context.git, tracking) != tip:
         refs.fetch(context.git, step_context.lock, remote, {branch_ref(branch): tracking})
 
 

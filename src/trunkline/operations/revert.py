@@ -337,7 +337,7 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
     if not tip:
         local_branch.move(context, step_context, new=old, old=None, why="taken back")
         remote, tracking = context.stack.remote, tracking_ref(context.stack.remote, name)
-        if tracking in refs.read_refs(context.git, tracking):  # pushed again right before: git dropped the setting
+        if refs.read_ref(context.git, tracking) is not None:  # pushed again right before: git dropped the setting
             local_refs.set_upstream(context.git, step_context.lock, remote, name)
         return Outcome("branch", f"{name} is there again, at {short(old)}")
     here = context.observer.local_now(context.entry.branch).checked_out

@@ -76,7 +76,7 @@ def left_out(scope: Scope) -> frozenset[Oid]:
     return frozenset(name for replayed in _replays(scope) for name in (*replayed.skipped, *replayed.dropped))
 
 
-def unavailable(state: Path, tip: Oid, kind: type[records.Judged]) -> dict[str, str]:
+def unavailable(state: Path, tip: Oid, kind: type[records.Verdicts]) -> dict[str, str]:
     """Return the gates that the newest run on this commit could not run, each with its fix.
 
     Args:
@@ -96,9 +96,9 @@ def accepted(state: Path, tip: Oid) -> frozenset[str]:
     found: dict[type, frozenset[str]] = {}
     for run in journal.runs(state):
         for record in reversed(run.records):
-            if isinstance(record, records.Judged) and record.commit == tip:
+            if isinstance(record, records.Verdicts) and record.commit == tip:
                 found.setdefault(type(record), frozenset(record.accepted))
-        if len(found) == len((records.GatesJudged, records.ChecksJudged)):
+        if len(found) == len((records.GateVerdicts, records.CheckVerdicts)):
             break
     return frozenset().union(*found.values())
 

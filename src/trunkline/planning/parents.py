@@ -28,6 +28,15 @@ class Base(msgspec.Struct, frozen=True):
     entry: Entry | None = None
 
 
+def nearest_open(view: View) -> Entry | None:
+    """Return the nearest entry below that is open or has no pull request; skip closed ones.
+
+    The pull request must not be merged before that entry, in a task of one entry too (`open_below` skips it there).
+    """
+    below = reversed(view.stack.below(view.entry))
+    return next((each for each in below if each.number is None or view.known(each.pr).state is PrState.OPEN), None)
+
+
 def open_below(view: View) -> Entry | None:
     """Return the nearest unmerged entry below; None if the entry is based on trunk.
 

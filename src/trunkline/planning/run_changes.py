@@ -237,7 +237,7 @@ def without_change(now: str, change: StackFileChanged) -> str | None:
 def local_tip(git: Git, branch: BranchName) -> str:
     """Return the current tip of a local branch; "" if the branch is gone."""
     ref = branch_ref(branch)
-    return refs.read_refs(git, ref).get(ref, "")
+    return refs.read_ref(git, ref) or ""
 
 
 def remote_tip(view: View) -> str:

@@ -48,7 +48,7 @@ def gates_for(project: Project, machine: Surroundings, tip: Oid) -> Evidence:
     settings = project.stack.gates
     gates = catalogue(settings)
     receipts = of_commit(project.git, tip, settings, gates, machine)
-    return _with_tried(project.state, tip, records.GatesJudged, [gate.name for gate in gates], receipts)
+    return _with_tried(project.state, tip, records.GateVerdicts, [gate.name for gate in gates], receipts)
 
 
 def gates_beside_base(view: View, tip: Oid) -> Evidence:
@@ -61,7 +61,7 @@ def gates_beside_base(view: View, tip: Oid) -> Evidence:
 def _with_tried(
     state: Path,
     tip: Oid,
-    kind: type[records.Judged],
+    kind: type[records.Verdicts],
     names: Sequence[str],
     receipts: Mapping[str, GateOutcome],
 ) -> Evidence:
@@ -144,7 +144,7 @@ def checks_at(
 ) -> Evidence:
     """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
     receipts = check_receipts.proven_outcomes(subject, own, machine)
-    return _with_tried(project.state, subject.commit, records.ChecksJudged, [check.name for check in own], receipts)
+    return _with_tried(project.state, subject.commit, records.CheckVerdicts, [check.name for check in own], receipts)
 
 
 def require_gates(view: View, tip: Oid, *, skippable: bool = True) -> None:

@@ -59,7 +59,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         progress=watch.ended,
         say=context.reporter.progress,
     )
-    note_verdicts(context, step_context, records.ChecksJudged, tip, outcomes)
+    note_verdicts(context, step_context, records.CheckVerdicts, tip, outcomes)
     wrong = [outcome for outcome in outcomes if not context.waivers.allow(outcome)]
     if wrong:
         raise _failure(context, wrong, tip, {"outcomes": [outcome.to_json() for outcome in outcomes]})

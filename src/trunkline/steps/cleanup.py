@@ -18,7 +18,6 @@ from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.git.git import Git
 from trunkline.github import opening
-from trunkline.steps.merge import children
 
 
 def plan(view: View, landing: Collection[Entry]) -> Step:
@@ -156,10 +155,9 @@ def _reason_to_keep(view: View, pr: PullRequest, based_on_it: Sequence[PrNumber]
     for where, tip in (("here", local.local), (f"on {view.stack.remote}", local.remote)):
         if tip not in {None, pr.head_oid}:
             return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
-    numbers = dict.fromkeys((*(child.number for child in children(view)), *based_on_it))
-    if numbers:
-        listed = ", ".join(f"#{number}" for number in numbers)
-        return f"{listed} {'is' if len(numbers) == 1 else 'are'} based on it, and would be closed"
+    if based_on_it:
+        listed = ", ".join(f"#{number}" for number in based_on_it)
+        return f"{listed} {'is' if len(based_on_it) == 1 else 'are'} based on it, and would be closed"
     return _use(local)
 
 

@@ -69,7 +69,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
     on_base = partial(run_on_base, context.project, progress=watch.ended) if compare else None
     outcomes = with_base(context.view(), outcomes, on_base)
-    note_verdicts(context, step_context, records.GatesJudged, tip, outcomes)
+    note_verdicts(context, step_context, records.GateVerdicts, tip, outcomes)
     coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)
     data = {
         "outcomes": [outcome.to_json() for outcome in outcomes],
@@ -103,7 +103,7 @@ def run_on_base(
 def note_verdicts(
     context: Context,
     step_context: StepContext,
-    kind: type[records.Judged],
+    kind: type[records.Verdicts],
     tip: Oid,
     outcomes: Collection[GateOutcome],
 ) -> None:

@@ -42,7 +42,7 @@ def plan(view: View) -> Step:
     """Plan the step."""
     pr, trunk = view.entry.pr, view.stack.trunk
     method = merge_as_is.named_method(view.project) or "squash"
-    before = tuple(f"gh pr edit {child.number} --base {shlex.quote(trunk)}" for child in children(view))
+    before = tuple(f"gh pr edit {child.number} --base {shlex.quote(trunk)}" for child in _children(view))
     command = f"gh pr merge {pr} --{method} --match-head-commit VERIFIED"
     description = f"merge #{pr} into {trunk}, if its head is what was verified"
     return Step(
@@ -160,7 +160,7 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
     changes the bases itself and rejects other changes.
     """
     trunk, moved = context.stack.trunk, []
-    for child in children(context.view()):
+    for child in _children(context.view()):
         if stack := stack_of(context.observer.native_stacks() or (), child.number):
             number = stack.number
             context.reporter.progress(f"#{child.number} is in GitHub's native stack {number}: GitHub retargets it")
@@ -171,7 +171,7 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
         context.observer.changed(Part.PULLS)
 
 
-def children(view: View) -> tuple[PullRequest, ...]:
+def _children(view: View) -> tuple[PullRequest, ...]:
     """Return the open pull requests of the stack that are based on the entry's branch."""
     return tuple(pr for pr in view.open_pulls() if pr.base == view.entry.branch)
 

@@ -46,7 +46,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
         state = "no pull request yet"
     else:
         state = "GitHub has no such pull request" if pr is None else _state(pr.state, draft=pr.draft)
-    exists = branch_ref(above.branch) in refs.read_refs(context.git, branch_ref(above.branch))
+    exists = refs.read_ref(context.git, branch_ref(above.branch)) is not None
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
     command = landing(above, context.options)
     return Outcome(

@@ -10,12 +10,12 @@ from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError
-from trunkline.domain.snapshot import PrState, PullRequest
-from trunkline.domain.stack import Entry
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.operations.publish import set_base
 from trunkline.planning.heads import deleted
+from trunkline.planning.parents import nearest_open
 from trunkline.planning.verification import refuse_other_head
 from trunkline.system.polling import poll
 
@@ -57,16 +57,11 @@ def _target(view: View) -> str:
 
     On trunk, it would show the commits of that entry, and could be merged before it.
     """
-    return view.stack.trunk if _open_below(view) is None else view.known(view.entry.pr).base
-
-
-def _open_below(view: View) -> Entry | None:
-    below = reversed(view.stack.below(view.entry))
-    return next((each for each in below if each.number is None or view.known(each.pr).state is PrState.OPEN), None)
+    return view.stack.trunk if nearest_open(view) is None else view.known(view.entry.pr).base
 
 
 def _stays(view: View) -> str:
-    below = _open_below(view)
+    below = nearest_open(view)
     return f"; its base stays, because {below.label} below is open" if below is not None else ""
 
 

@@ -77,7 +77,7 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
         work, _ = _with_later_commits(context, work, stopped.moved.old)
         return _conclude_moved(context, step_context, stopped, work, rest[0])
     ref = branch_ref(context.entry.branch)
-    work, added = _with_later_commits(context, work, refs.read_refs(context.git, ref).get(ref))
+    work, added = _with_later_commits(context, work, refs.read_ref(context.git, ref))
     rest = (*rest, *added)
     recorded = _recorded(context.git, stopped, skip=skip)
     if recorded is not None:
@@ -107,7 +107,7 @@ def _work_of(git: Git, paused: records.Paused) -> ReplayPlan:
 def _took_place(scope: Scope, moved: records.BranchMoved) -> bool:
     """Return whether a killed process had completed its intended move of the branch."""
     ref, new = branch_ref(scope.entry.branch), moved.new
-    tip = refs.read_refs(scope.git, ref).get(ref)
+    tip = refs.read_ref(scope.git, ref)
     return tip is not None and history.has_object(scope.git, new) and history.is_ancestor(scope.git, new, tip)
 
 

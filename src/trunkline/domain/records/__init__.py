@@ -47,7 +47,7 @@ from trunkline.domain.records.run import (
     StepFailed,
 )
 from trunkline.domain.records.stack_file import EntryAdded, EntryRemoved, StackFileWritten
-from trunkline.domain.records.verdicts import ChecksJudged, GatesJudged, Judged
+from trunkline.domain.records.verdicts import CheckVerdicts, GateVerdicts, Verdicts
 
 __all__ = [
     "Aborted",
@@ -57,16 +57,15 @@ __all__ = [
     "BranchDeleted",
     "BranchMoved",
     "BranchPushed",
+    "CheckVerdicts",
     "CheckoutSwitched",
-    "ChecksJudged",
     "EntryAdded",
     "EntryRecord",
     "EntryRemoved",
-    "GatesJudged",
+    "GateVerdicts",
     "Head",
     "Included",
     "Intent",
-    "Judged",
     "LostBranch",
     "MergeRequested",
     "MoveWithdrawn",
@@ -94,6 +93,7 @@ __all__ = [
     "StepDone",
     "StepFailed",
     "StepRecord",
+    "Verdicts",
     "WorktreeCreated",
     "decode",
     "encode",
@@ -105,7 +105,7 @@ AnyRecord = (
     | PullRequestRetitled
     | EntryAdded | EntryRemoved | PullRequestCreated | NativeStackLinked | NoteWritten | StackFileWritten
     | WorktreeCreated | MergeRequested | PullRequestClosed | PullRequestReopened | RestoredBaseDeleted
-    | CheckoutSwitched | StatusesPublished | GatesJudged | ChecksJudged | Paused | Resolved | Included | Adopted
+    | CheckoutSwitched | StatusesPublished | GateVerdicts | CheckVerdicts | Paused | Resolved | Included | Adopted
 )  # fmt: skip
 """Every kind of record."""
 

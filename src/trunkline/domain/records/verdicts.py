@@ -8,7 +8,7 @@ from trunkline.domain.names import Id
 from trunkline.domain.records.base import EntryRecord
 
 
-class Judged(EntryRecord, frozen=True, kw_only=True):
+class Verdicts(EntryRecord, frozen=True, kw_only=True):
     """The verdicts of a step on a commit that no receipt holds.
 
     `unavailable` names what could not run, each with its fix; `accepted` what was accepted by name.
@@ -19,7 +19,7 @@ class Judged(EntryRecord, frozen=True, kw_only=True):
     accepted: tuple[str, ...]
 
 
-class GatesJudged(Judged, frozen=True, kw_only=True, tag="gated"):
+class GateVerdicts(Verdicts, frozen=True, kw_only=True, tag="gated"):
     """The gates that could not run on a commit, each with its fix, and those whose verdict was accepted by name.
 
     Written: after the gates ran.
@@ -28,7 +28,7 @@ class GatesJudged(Judged, frozen=True, kw_only=True, tag="gated"):
     """
 
 
-class ChecksJudged(Judged, frozen=True, kw_only=True, tag="checked"):
+class CheckVerdicts(Verdicts, frozen=True, kw_only=True, tag="checked"):
     """The checks that could not run on a commit, each with its fix, and those whose verdict was accepted by name.
 
     Written: after the checks ran.
