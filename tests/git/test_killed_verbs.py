@@ -168,6 +168,8 @@ def finished(name: str) -> tuple[int, State]:
 def _points(name: str, way: str) -> list[tuple[int, bool]]:
     count, _ = finished(name)
     points = [(number, after) for number in range(count) for after in (False, True)]
+    if way == "again":
+        points.pop()  # the run is finished: the same line is a run of its own then
     return rotated(points, 7 * list(SCENES).index(name) + 5 * WAYS.index(way))
 
 
