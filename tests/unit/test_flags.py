@@ -334,6 +334,40 @@ def test_a_name_is_looked_up_before_anything_runs(
 
 
 @pytest.mark.parametrize(
+    ("line", "following"),
+    [
+        ("open --pr 519 --pr next", ["open --pr 519", "open --pr next"]),
+        ("rehearse --task rebase --task=land -n", ["rehearse --task rebase -n", "rehearse --task=land -n"]),
+        ("fetch rebase -n -p 520 -p520", ["fetch rebase -n -p 520", "fetch rebase -n -p520"]),
+        ("rebase --pr 519 --pr 519", ["rebase --pr 519"]),
+        ("rebase -np 519 --pr 520", ["--help rebase", "--list"]),
+    ],
+)
+def test_a_flag_is_given_once(
+    line: str, following: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invoke would run the second value as a task; each suggestion keeps one of the two values."""
+    monkeypatch.setattr("sys.argv", ["trunkline", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        Program(name="trunkline", namespace=namespace).run(["trunkline", *line.split()])
+    shown = capsys.readouterr().err.splitlines()
+    assert (ended.value.code, "is given twice" in shown[0]) == (2, True), shown
+    assert shown[1:] == [f"next: trunkline {each}" for each in following]
+
+
+def test_a_list_flag_can_be_repeated(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both values count: the second is no task, and its misspelling is found."""
+    monkeypatch.chdir(tmp_path)
+    argv = ["trunkline", "rebase", "--skip", "fmt", "--skip", "gate"]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit):
+        Program(name="trunkline", namespace=namespace).run(argv)
+    assert "error: --skip gate: there is no step of that name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("argv", "error"),
     [
         (["rebase", "--pr"], "error: --pr needs a value"),
@@ -364,7 +398,7 @@ def test_a_step_has_a_second_name() -> None:
 @pytest.mark.parametrize(
     ("words", "flags"),
     [
-        ("--skip fmt --skip=gates", {"skip": "gates"}),
+        ("--skip fmt --skip=gates -np 7", {"skip": "fmt,gates", "dry-run": True, "pr": "7"}),
         ("--fork-point 1=a --fork-point 2=b", {"fork-point": "1=a,2=b"}),
         ("-p519 -yn", {"pr": "519", "yes": True, "dry-run": True}),
         ("--pr= -p=5", {"pr": "5"}),

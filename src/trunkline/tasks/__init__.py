@@ -6,11 +6,12 @@ if signals.runs_tasks():
     signals.end_at_once()  # before the slow imports, which take a third of a second
     bytecode.cache()
 
-from trunkline.tasks import completing, omitted, unknown
+from trunkline.tasks import completing, flag_values, omitted, unknown
 from trunkline.tasks.landing import namespace, task_names
 
 unknown.explain(task_names)
 completing.complete(task_names)
 omitted.allow()
+flag_values.check()
 
 __all__ = ["namespace"]

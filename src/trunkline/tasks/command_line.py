@@ -77,7 +77,8 @@ def flags_of(task: Typed) -> dict[str, str | bool]:
 def is_value_next(word: str) -> bool:
     """Return whether the word after a flag is its value."""
     flags = flags_in(word)
-    return "=" not in word and word == flags[-1] and _takes_value(word)
+    is_whole = word == flags[-1] or len(flags) > 1  # `-p` and `-np`, but not `-p519`
+    return "=" not in word and is_whole and _takes_value(flags[-1])
 
 
 def flag_of(word: str) -> str:

@@ -34,9 +34,13 @@ class Flag:
 
 FLAGS: Mapping[str, Flag] = {
     # Flags of workflows.
-    "accept-unavailable": Flag("gates that may be unavailable here (no toolchain), separated by commas", env=True),
+    "accept-unavailable": Flag(
+        "gates that may be unavailable here (no toolchain), separated by commas", env=True, several=True
+    ),
     "accept-flaky": Flag(
-        "gates that count although they both passed and failed on the same tree, separated by commas", env=True
+        "gates that count although they both passed and failed on the same tree, separated by commas",
+        env=True,
+        several=True,
     ),
     "attest": Flag("sign the receipts of what is pushed, and share them as git notes", env=True, switch=True),
     "baseline": Flag(
@@ -68,7 +72,7 @@ FLAGS: Mapping[str, Flag] = {
         env=True,
     ),
     "since-review": Flag("compare with the head that was last reviewed, commit by commit", switch=True),
-    "skip": Flag("steps to skip, separated by commas; listed in the reviewer note", env=True),
+    "skip": Flag("steps to skip, separated by commas; listed in the reviewer note", env=True, several=True),
     "stack": Flag("the stack, where stack.toml has several", env=True),
     "together": Flag("merge several entries without waiting for CI in between, or none", env=True, switch=True),
     "verify": Flag("with --together: gate the result of each merge (each), or of the last one (top)", env=True),

@@ -20,7 +20,7 @@ from invoke.program import Program
 from trunkline.domain.command import Command
 from trunkline.domain.errors import ExitCode, UsageError
 from trunkline.report import as_json
-from trunkline.tasks import bare_words, command_line, misplaced
+from trunkline.tasks import bare_words, command_line, flag_values, misplaced
 from trunkline.tasks.flags import is_set
 from trunkline.tasks.session import TaskSession
 
@@ -50,7 +50,8 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     word = unknown[1] if unknown else ""
     helping = [*([Command((*program, "--help", task))] if task else []), Command((*program, "--list"))]
     if not word:
-        return _exit(task, _in_words(error, is_empty=unknown is not None), [], helping)
+        again = [Command((program[0], *words)) for words in flag_values.alternatives(error, argv)]
+        return _exit(task, _in_words(error, is_empty=unknown is not None), [], again or helping)
     if task and not word.startswith("-"):
         return _after_task(error, task, word, names, helping)
     is_flag = word.startswith("-")
