@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection
-from importlib import resources
-from importlib.abc import Traversable
+from pathlib import Path
 
 from invoke.collection import Collection as Namespace
 
@@ -45,10 +44,9 @@ def help_(session: TaskSession, topic: str) -> None:
         sys.stdout.write(text)
 
 
-def help_pages() -> dict[str, Traversable]:
+def help_pages() -> dict[str, Path]:
     """Return the pages of help by topic."""
-    folder = resources.files("trunkline").joinpath("help")
-    return {each.name.removesuffix(".md"): each for each in folder.iterdir() if each.name.endswith(".md")}
+    return {each.stem: each for each in (Path(__file__).parents[1] / "help").glob("*.md")}
 
 
 def _refuse_unknown(task: str, given: str, known: Collection[str], noun: str) -> None:
