@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_the_preset_typos_finds_them(bench: Bench) -> None:
         ("deny", "cargo install --locked cargo-deny"),
         ("machete", "cargo install --locked cargo-machete"),
         ("hack", "cargo install --locked cargo-hack"),
-        ("typos", "pip install typos"),
+        ("typos", f"{sys.executable} -m pip install typos"),
         ("nextest", "cargo install --locked cargo-nextest"),
     ],
 )

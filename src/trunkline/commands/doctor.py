@@ -36,7 +36,7 @@ from trunkline.planning.gate_proposals import proposed
 from trunkline.rust import sources, structure
 from trunkline.rust.cargo import Tools
 from trunkline.rust.rustflags import FlagsUnknown
-from trunkline.system import process
+from trunkline.system import installing, process
 
 _SECONDS = 30.0
 _LITTLE = 5 * 2**30  # bytes; a cold build of a larger workspace takes several GiB
@@ -342,13 +342,15 @@ def _extras(stack: Stack) -> Iterator[Finding]:
     if any(isinstance(check, PatternCheck) for entry in stack.entries for check in entry.checks):
         tool = structure.version()
         message = tool or "not installed: checks of kind pattern cannot run"
-        yield Finding("checks", message, Health.OK if tool else Health.ERROR, "" if tool else structure.INSTALL)
+        yield Finding(
+            "checks", message, Health.OK if tool else Health.ERROR, "" if tool else installing.for_extra("checks")
+        )
     if stack.gates.executor == "actions":
         yield Finding("executor", f"GitHub Actions, {WORKFLOW} of {stack.trunk}")
     if stack.gates.executor == "dask":
         try:
             message = f"distributed {importlib.metadata.version('distributed')}"
         except importlib.metadata.PackageNotFoundError:
-            yield Finding("executor", "Dask is not installed", Health.ERROR, "pip install 'trunkline[cluster]'")
+            yield Finding("executor", "Dask is not installed", Health.ERROR, installing.for_extra("cluster"))
         else:
             yield Finding("executor", f"{message}, {stack.gates.scheduler or 'workers of this machine'}")

@@ -47,6 +47,7 @@ from trunkline.domain.stack import (
     Stack,
     SubmitSettings,
 )
+from trunkline.system import installing
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
@@ -114,7 +115,7 @@ def _refuse_newer(found: StackText) -> None:
         raise UsageError(
             f"{found.path.name}:{line_of(found.text, ('schema',))}: schema {version} is newer than this trunkline",
             why=f"this version of trunkline reads schema {SCHEMA_VERSION}",
-            next_command="pip install --upgrade trunkline",
+            next_command=installing.newer(),
         )
 
 

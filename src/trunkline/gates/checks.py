@@ -18,6 +18,7 @@ from trunkline.gates import execute, invalidation, pattern_search, proof, reques
 from trunkline.gates.check_receipts import Subject, bare_query, gate_of, proven_outcomes, stale_tick
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.rust import structure
+from trunkline.system import installing
 
 _SHOWN = 10  # matches shown for a failed check; the log has all of them
 
@@ -100,7 +101,9 @@ def _unticked(subject: Subject, check: ManualCheck) -> GateOutcome:
 def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None]) -> GateOutcome:
     tool, gate = structure.version(), gate_of(subject, check)
     if not tool:
-        return GateOutcome(check.name, Verdict.UNAVAILABLE, command=gate.command_line, fix=structure.INSTALL)
+        return GateOutcome(
+            check.name, Verdict.UNAVAILABLE, command=gate.command_line, fix=installing.for_extra("checks")
+        )
     began = time.monotonic()
     counted = pattern_search.search(subject, check)
     judgement = judge(check, counted.matches, counted.files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -22,6 +23,7 @@ from trunkline.gates.dask_client import DataClient
 from trunkline.gates.executor import GateJob
 from trunkline.git import history
 from trunkline.git.git import Git
+from trunkline.system import installing
 
 _Reply = TypeVar("_Reply", bound=msgspec.Struct)
 
@@ -113,7 +115,7 @@ def fleets_of(client: DataClient, gate_jobs: Sequence[GateJob]) -> list[Fleet]:
         if info.version != __version__:
             raise UsageError(
                 f"the worker {address} on {info.host} has trunkline {info.version}, this is {__version__}",
-                next_command=f"pip install trunkline=={__version__}   # on {info.host}",
+                next_command=f"pip install {shlex.quote(installing.requirement())}   # on {info.host}",
             )
     heads = {address: info.heads for address, info in infos.items()}
     _send(client, first.git, key, [gate_job.commit for gate_job in gate_jobs], heads)

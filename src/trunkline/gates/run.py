@@ -26,7 +26,7 @@ from trunkline.gates.executor import Executor, GateJob, Outcomes, not_run
 from trunkline.gates.jobserver import inherited, pool
 from trunkline.git import lfs, signing, submodules
 from trunkline.git.git import Git
-from trunkline.system import process
+from trunkline.system import installing, process
 from trunkline.system.logged_process import Logged, Stream, begin_logged
 
 LOCAL = "local"
@@ -133,7 +133,7 @@ def _executor(settings: GateSettings) -> Executor:
     except ModuleNotFoundError as missing:
         raise UsageError(
             'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
-            next_command="pip install 'trunkline[cluster]'",
+            next_command=installing.for_extra("cluster"),
         ) from missing  # fmt: skip
     return dask_executor.run_gate_jobs
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.domain.errors import UsageError
+from trunkline.system import installing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -57,7 +58,7 @@ def _read(path: str) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 -- as above
     except ModuleNotFoundError:
         raise UsageError(
-            "DSSE envelopes need the package cryptography", next_command="pip install 'trunkline[export]'"
+            "DSSE envelopes need the package cryptography", next_command=installing.for_extra("export")
         ) from None
     try:
         key = serialization.load_ssh_private_key(Path(path).expanduser().read_bytes(), password=None)

@@ -17,7 +17,7 @@ from trunkline.domain.receipt import Toolchain
 from trunkline.domain.workspace import Workspace
 from trunkline.rust import rustup, toml_text
 from trunkline.rust.cargo_output import CargoOutput, subcommand_of, toolchain_argument
-from trunkline.system import process
+from trunkline.system import installing, process
 
 _QUERY_SECONDS = 60.0
 _FORMAT_SECONDS = 600.0
@@ -55,7 +55,6 @@ def unwrapped(argv: Sequence[str], _cwd: Path) -> Sequence[str]:
 
 _INSTALL = {
     "cargo": "install Rust: https://rustup.rs",
-    "typos": "pip install typos",
     "sccache": "cargo install --locked sccache",
 }
 """Program -> how to install it."""
@@ -92,7 +91,9 @@ class Tools:
         for program in dict.fromkeys([*needs, argv[0]]):
             # A relative path is looked up in the gate's working directory.
             if shutil.which(str(self.cwd / program) if "/" in program else program) is None:
-                fix = _INSTALL.get(program, f"install {program}")
+                fix = (
+                    installing.program("typos") if program == "typos" else _INSTALL.get(program, f"install {program}")
+                )
                 return Cause(CauseId.PROGRAM, f"{program} is not installed", program, fix)
         if argv[0] != "cargo":
             return None

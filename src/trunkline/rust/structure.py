@@ -14,7 +14,6 @@ from trunkline.domain.errors import UsageError
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
 
-INSTALL = "pip install 'trunkline[checks]'"
 _LANGUAGE = "rust"
 # `fn NAME` and the like in `inside`: as an ast-grep pattern it would need the whole signature.
 _ITEM = re.compile(r"(fn|mod|impl|trait) ([^\s{(]+)")

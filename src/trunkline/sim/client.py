@@ -21,7 +21,7 @@ import msgspec
 
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.sim.faults import Fault, FaultKind
-from trunkline.system import process
+from trunkline.system import installing, process
 from trunkline.system.children import end_group
 
 START_SECONDS = 30.0
@@ -345,7 +345,7 @@ def running(root: Path) -> Iterator[SimulatedGitHub]:
         raise UsageError(
             "the simulated GitHub is not installed",
             why=f"it needs {', '.join(missing)}",
-            next_command="pip install 'trunkline[sim]'",
+            next_command=installing.for_extra("sim"),
         )
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)

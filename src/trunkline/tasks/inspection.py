@@ -15,7 +15,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.options import Options
 from trunkline.domain.report import Report
 from trunkline.report import as_json
-from trunkline.system import process
+from trunkline.system import installing, process
 from trunkline.system.files import private_directory, replace_bytes
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
@@ -142,7 +142,7 @@ def _form(found: Report, form: str) -> str:
     except ModuleNotFoundError as missing:
         raise UsageError(
             "--junit needs junitparser", why=f"{missing.name} is not installed",
-            next_command="pip install 'trunkline[junit]'",
+            next_command=installing.for_extra("junit"),
         ) from missing  # fmt: skip
 
 

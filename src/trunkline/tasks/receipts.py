@@ -27,7 +27,7 @@ from trunkline.domain.waivers import Waivers
 from trunkline.domain.words import count_of
 from trunkline.git.git import Git
 from trunkline.report import as_json
-from trunkline.system import process
+from trunkline.system import installing, process
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import FLAGS, options_of
 from trunkline.tasks.session import TaskSession
@@ -320,7 +320,7 @@ def export(session: TaskSession, stack: str = "", commit: str = "", output: str 
         export_receipts.write(found, sign, chosen.gates)
     except ModuleNotFoundError as missing:
         raise UsageError(
-            f"a JUnit file needs the package {missing.name}", next_command="pip install 'trunkline[export]'"
+            f"a JUnit file needs the package {missing.name}", next_command=installing.for_extra("export")
         ) from None
     session.terminal.line(
         ("✓ ", "green"), f"{count_of(len(found.receipts), 'envelope')} and {export_receipts.JUNIT} in {found.folder}"

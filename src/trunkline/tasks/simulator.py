@@ -15,6 +15,7 @@ from trunkline.context.loading import open_context, open_stack
 from trunkline.domain.command import Command, argv_of, caller, flag_words, task_command
 from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
 from trunkline.domain.rehearsal import REHEARSED, Rehearsed
+from trunkline.system import installing
 from trunkline.tasks import command_line
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
@@ -198,7 +199,7 @@ def simulator() -> Iterator[None]:
         raise UsageError(
             "rehearsals need the simulator",
             why=f"{missing.name} is not installed",
-            next_command="pip install 'trunkline[sim]'",
+            next_command=installing.for_extra("sim"),
         ) from missing
 
 

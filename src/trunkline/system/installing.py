@@ -1,0 +1,73 @@
+"""Return the commands that install what is missing, by the installer that installed trunkline.
+
+`pip install` fails in an environment of uv, which has no pip, and changes another environment than that of a
+`pipx install`. No command installs `trunkline[EXTRA]` by name: an index may have no package of
+that name, or somebody else's. The packages of an extra are named instead.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from trunkline import __version__
+
+_NAME = "trunkline"
+_PROGRAMS = {"pipx": ("pipx", "install"), "uv tool": ("uv", "tool", "install")}
+# The files by which pipx and `uv tool` recognise their environments.
+_MARKS = {"pipx": "pipx_metadata.json", "uv tool": "uv-receipt.toml"}
+
+
+def for_extra(name: str) -> str:
+    """Return the command that installs the packages of one of trunkline's extras."""
+    import importlib.metadata  # noqa: PLC0415 -- its import takes 10 ms, and only errors need it
+
+    marker = re.compile(rf"""extra == ['"]{re.escape(name)}['"]""")
+    needed = (text.partition(";") for text in importlib.metadata.requires(_NAME) or ())
+    packages = [package.strip() for package, _, condition in needed if marker.search(condition)]
+    added = ("pipx", "inject", Path(sys.prefix).name) if _installer() == "pipx" else _pip()
+    return shlex.join([*added, *packages])
+
+
+def program(package: str) -> str:
+    """Return the command that installs a package and puts its program on PATH."""
+    return shlex.join([*_PROGRAMS.get(_installer(), _pip()), package])
+
+
+def newer() -> str:
+    """Return the command that installs trunkline again, from where it was installed."""
+    name = Path(sys.prefix).name
+    if (installer := _installer()) == "pipx":
+        return shlex.join(["pipx", "reinstall", name])
+    if installer == "uv tool":
+        return shlex.join(["uv", "tool", "upgrade", "--reinstall", name])
+    return shlex.join([*_pip(), "--upgrade", requirement()])
+
+
+def requirement() -> str:
+    """Return what a pip on another machine takes for this trunkline: a version, or the address of its source."""
+    import importlib.metadata  # noqa: PLC0415 -- as above
+
+    text = importlib.metadata.distribution(_NAME).read_text("direct_url.json")
+    source = json.loads(text) if text else {}
+    if vcs := source.get("vcs_info"):
+        return f"{_NAME} @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}"
+    return str(source.get("url") or f"{_NAME}=={__version__}").removeprefix("file://")
+
+
+def _installer() -> str:
+    return next((name for name, mark in _MARKS.items() if (Path(sys.prefix) / mark).is_file()), "")
+
+
+def _pip() -> tuple[str, ...]:
+    if importlib.util.find_spec("pip") is None:
+        return ("uv", "pip", "install", "--python", sys.executable)
+    found = shutil.which("pip")
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
+        return ("pip", "install")
+    return (sys.executable, "-m", "pip", "install")
