@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,6 +91,16 @@ def unknown_flags(error: FlagsUnknown, place: Place) -> Cause:
     """Return the cause if the flags in force cannot be determined."""
     said = " ".join(error.stderr.split())
     return refused(error.stderr, place) or Cause(CauseId.COMMAND, f"{error.what}: {error.why or said}")
+
+
+def linked_output(link: str) -> Cause:
+    """Return the cause if a symbolic link of the commit leads to a target directory.
+
+    Args:
+        link: the link, relative to the work tree.
+    """
+    text = f"the commit's {link} is a link; cargo would build behind it, so the gate did not run"
+    return Cause(CauseId.CONFIG, text, link, f"git rm -- {shlex.quote(link)}")
 
 
 def is_compiler_crash(output: CargoOutput) -> bool:

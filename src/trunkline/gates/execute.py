@@ -24,7 +24,7 @@ from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.git import refs, signing
 from trunkline.git.git import Git
-from trunkline.rust import bubblewrap, cargo, sources, units
+from trunkline.rust import bubblewrap, cargo, sources, target_directory, units
 from trunkline.rust.cargo import Tools
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.state.receipt_store import Store, sources_name
@@ -116,6 +116,9 @@ def execute(
         own.workplace.prepare(
             gate, toolchain, f"{workspace.run}", least=workspace.least, strict=workspace.settings.strict
         )
+        if link := target_directory.linked(own.slot.tree, own.root):
+            own.workplace.finish()
+            return failed(gate, diagnosis.linked_output(link))
         try:
             gate = with_flags(gate, own.slot.tree, own.root)
         except FlagsUnknown as unknown:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -44,10 +44,35 @@ def workspace_root(top: Path, cwd: Path) -> Path:
 def locations(top: Path, root: str) -> tuple[str, ...]:
     """Return cargo's target and build directories, relative to a work tree.
 
+    Those behind a symbolic link are left out (`linked`): a commit may lead them to files of the
+    user, and these directories are cleaned.
+
     Args:
         top: the work tree.
         root: the Cargo workspace's directory in it, relative.
     """
+    return tuple(each for each in _named(top, root) if not _link_in(top, each))
+
+
+def linked(top: Path, root: str) -> str:
+    """Return the first symbolic link in the path of a target or build directory, or "".
+
+    Args:
+        top: the work tree.
+        root: the Cargo workspace's directory in it, relative.
+    """
+    return next((link for each in _named(top, root) if (link := _link_in(top, each))), "")
+
+
+def _link_in(top: Path, path: str) -> str:
+    """Return the first symbolic link on a path below a directory, or ""."""
+    parts = PurePosixPath(path)
+    ways = [str(each) for each in reversed((parts, *parts.parents))]
+    return next((each for each in ways if each != "." and (top / each).is_symlink()), "")
+
+
+def _named(top: Path, root: str) -> tuple[str, ...]:
+    """Return the directories inside a work tree that cargo would build in."""
     top = Path(os.path.normpath(top))
     cwd = Path(os.path.normpath(top / root))
     workspace = workspace_root(top, cwd)
@@ -129,8 +154,14 @@ class TargetDirectory(msgspec.Struct, frozen=True):
     path: Path
 
     def profiles(self) -> list[Path]:
-        """Return the directories of profiles: `debug`, or `TRIPLE/debug` for a named target."""
-        return [folder.parent for depth in ("*", "*/*") for folder in self.path.glob(f"{depth}/.fingerprint")]
+        """Return the directories of profiles: `debug`, or `TRIPLE/debug` for a named target.
+
+        Cargo makes no symbolic links there. One that code under test made could lead `remove_units`
+        and `sweep` to other files, so it makes a directory none of a profile.
+        """
+        outer = _folders(self.path)
+        inner = (each for folder in outer for each in _folders(folder))
+        return [folder for folder in (*outer, *inner) if _is_profile(folder)]
 
     def units(self) -> list[Unit]:
         """Return every unit with a fingerprint or with a directory of a build script."""
@@ -292,6 +323,18 @@ def _dep_info(path: Path) -> list[str] | None:
         return None
     lines = (line for line in text.split("\n") if line.endswith(":") and not line.startswith("#"))
     return [line[:-1].replace("\\ ", " ") for line in lines]
+
+
+def _is_profile(folder: Path) -> bool:
+    return (folder / ".fingerprint").is_dir() and not any((folder / name).is_symlink() for name in _OF_PROFILE)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the directories in a directory, without links."""
+    try:
+        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _listed(folder: Path) -> list[str]:
