@@ -179,7 +179,7 @@ def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_many_writes_are_a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three writes at once, as a landing has; each later one waits until the last is a second ago."""
+    """Ten writes at once; then one each second, and after a pause as many as there were seconds."""
     clock, slept = [100.0], list[float]()
 
     def wait(seconds: float) -> None:
@@ -187,15 +187,28 @@ def test_many_writes_are_a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None
         clock[0] += seconds
 
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
-    monkeypatch.setattr(retry, "_writes", [])
+    monkeypatch.setattr(retry, "_drained", [0.0])
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "sleep", wait)
-    for _ in range(5):
+    for _ in range(12):
         retry.throttle()
-        clock[0] += 0.25
-    clock[0] += 5
-    retry.throttle()
-    assert slept == [0.75, 0.75]
+    clock[0] += 2.5
+    for _ in range(4):
+        retry.throttle()
+    assert slept == [1, 1, 0.5, 1]
+
+
+def test_a_minute_of_writes_stays_below_the_limit_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub takes 80 requests a minute that create content."""
+    clock = [100.0]
+    monkeypatch.setattr(retry, "_drained", [0.0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(retry, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    sent = 0
+    while clock[0] <= 160:
+        retry.throttle()
+        sent += 1
+    assert sent <= 71
 
 
 def test_only_what_passes_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

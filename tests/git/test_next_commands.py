@@ -655,7 +655,7 @@ ELSEWHERE: dict[str, str] = {
     "domain/stack.py:Entry.no_pull_request": "tests/git/test_unsubmitted.py::test_tasks_of_one_entry",
     "domain/status.py:_alone": "tests/git/test_unsubmitted.py::test_status_names_submit",
     "operations/stack_file.py:require_own": "tests/git/test_submit.py::test_a_tracked_stack_file_is_left_alone",
-    "operations/stack_file.py:numbered_text": LOOKS,
+    "operations/stack_file.py:fill_in": LOOKS,
     "steps/push.py:run_stack": "tests/git/test_unsubmitted.py::test_restack_leaves_what_sits_above_it_to_submit",
     "tasks/stack.py:_land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",
     "commands/export_receipts.py:export_of": "tests/git/test_attest_story.py::test_receipts_are_exported",

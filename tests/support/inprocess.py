@@ -217,6 +217,13 @@ class Hub:
         words = {"squashMergeCommitTitle": "PR_TITLE", "squashMergeCommitMessage": "PR_BODY"}
         return read(decode({"repository": {**allowed, **words, "ref": None}}, kind))
 
+    @contextlib.contextmanager
+    def begin_graphql(
+        self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]
+    ) -> Iterator[Callable[[], T]]:
+        """Return a response as `graphql` does."""
+        yield lambda: self.graphql(query, variables, kind, read)
+
     def change(
         self,
         _method: str,

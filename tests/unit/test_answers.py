@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,7 +93,8 @@ def test_a_list_of_a_repository_that_is_not_there_names_it(tmp_path: Path, monke
     """With its host: the remote may be on another kind of host."""
     hub = GitHub(Repository("gitlab.com", "octo", "tiny"), tmp_path)
     gone = printed(json.dumps({"data": {"repository": None}, "errors": [NO_REPOSITORY]}).encode(), code=1)
-    monkeypatch.setattr(GitHub, "_run", lambda *_, **__: gone)
+    ended = SimpleNamespace(finish=lambda: gone)
+    monkeypatch.setattr(GitHub, "_begin", lambda *_, **__: contextlib.nullcontext(ended))
     with pytest.raises(UsageError, match=r"shows you no repository gitlab\.com/octo/tiny") as raised:
         pull_request_list.list_pull_requests(hub)
     assert raised.value.next_commands[0] == "git remote -v"

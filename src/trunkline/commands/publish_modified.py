@@ -121,7 +121,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         context: the context of the run's first entry; its stack has the removed entries, too.
         intended: the run's plan.
     """
-    created = {step.pr for step in intended.steps if step.name is StepName.CREATE and step.pr is not None}
+    created = tuple(step.pr for step in intended.steps if step.name is StepName.CREATE and step.pr is not None)
 
     def entries(now: Context) -> tuple[Entry, ...]:
         return published(now.view().open_entries(), created)
@@ -137,11 +137,10 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         now = submit.current(context)
         return retitle.run(now, step_context, entries(now))
 
-    def creation(key: EntryKey) -> StepFunction:
-        def made(step_context: StepContext) -> Outcome:
-            return create.run(submit.current(context).of_pr(key), step_context, first=context)
+    observed = create.observing(context, created, lambda: submit.current(context))
 
-        return made
+    def creation(key: EntryKey) -> StepFunction:
+        return lambda step_context: create.run(observed(), key, step_context, first=context)
 
     whole: Mapping[StepName, StepFunction] = {
         StepName.PUSH: push_all,

@@ -71,15 +71,17 @@ def plan(context: Context, *, up_to: EntryKey | None = None) -> Forecast:
             foreign commits; or stack.toml is part of a branch.
         OwnCommitsUnknown: the user must say which commits are an entry's own.
     """
-    view = context.view()
-    entries = entries_of(view, up_to)
-    new = [entry for entry in entries if entry.number is None]
-    if new:
-        stack_file.require_own(view.git, view.stack.trunk, view.stack.remote)
-    heads.load(view)
-    for entry in entries:
-        _require_on_base(view.of(entry))
-    opened = opening.open_ones(view.github, [entry.branch for entry in new])
+    unsubmitted = [entry.branch for entry in context.stack.entries if entry.number is None]
+    with opening.reading_open_ones(context.github, unsubmitted) as response:
+        view = context.view()
+        entries = entries_of(view, up_to)
+        new = [entry for entry in entries if entry.number is None]
+        if new:
+            stack_file.require_own(view.git, view.stack.trunk, view.stack.remote)
+        heads.load(view)
+        for entry in entries:
+            _require_on_base(view.of(entry))
+        opened = response()
     steps = [push.plan_entries(view, entries)]
     steps += [create.plan(view.of(entry), opened.get(entry.branch)) for entry in new]
     steps.append(retarget.plan(view, native_link.stacks_of(context.observer, context.stack), entries))
@@ -125,14 +127,19 @@ def nothing_to_do(intended: Plan) -> Outcome | None:
     return Outcome("nothing to do", "every branch is pushed, every pull request is there", StepStatus.NOTHING)
 
 
-def run(context: Context, *, up_to: EntryKey | None = None) -> RunResult:
+def run(context: Context, intended: Forecast | None = None, *, up_to: EntryKey | None = None) -> RunResult:
     """Submit: take the lock, open a journal, run the steps.
+
+    Args:
+        context: the stack.
+        intended: the plan, if the caller has made it already.
+        up_to: the last entry to plan for; None: the whole stack.
 
     Raises:
         Paused: an earlier run is paused.
         Refused: another run holds the lock.
     """
-    intended = forecast(context, up_to=up_to)
+    intended = intended or forecast(context, up_to=up_to)
     return runner.carry_out(context, intended, step_functions(context, intended.plan), label=TASK)
 
 
@@ -154,14 +161,14 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         now = current(context)
         return retitle.run(now, step_context, chosen(now.stack))
 
-    def creation(of: Entry) -> StepFunction:
-        return lambda step_context: create.run(context.of(of), step_context, first=context)
+    created = [step.pr for step in intended.steps if step.pr is not None]
+    observed = create.observing(context, created, lambda: context)
+
+    def creation(key: EntryKey) -> StepFunction:
+        return lambda step_context: create.run(observed(), key, step_context, first=context)
 
     whole = {StepName.PUSH: push_all, StepName.RETARGET: set_bases, StepName.RETITLE: set_titles}
-    return {
-        step.key: whole[step.name] if step.pr is None else creation(context.stack.entry(step.pr))
-        for step in intended.steps
-    }
+    return {step.key: whole[step.name] if step.pr is None else creation(step.pr) for step in intended.steps}
 
 
 def current(context: Context) -> Context:

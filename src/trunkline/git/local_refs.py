@@ -130,14 +130,20 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
 
 
 def update_tracking_ref(git: Git, lock: RepositoryLock, remote: str, branch: BranchName, tip: Oid) -> None:
-    """Set the remote-tracking ref of a branch after a push.
+    """Set the remote-tracking ref of a branch after a push; see `update_tracking_refs_of`."""
+    update_tracking_refs_of(git, lock, remote, {branch: tip})
+
+
+def update_tracking_refs_of(git: Git, lock: RepositoryLock, remote: str, tips: Mapping[BranchName, Oid]) -> None:
+    """Set the remote-tracking refs of branches after a push.
 
     Git does so only for a push by remote name with a matching refspec, and not if it is killed.
     """
-    ref = refs.tracking_ref(remote, branch)
-    current = refs.read_ref(git, ref)
-    if current != tip:
-        move_ref(git, lock, ref, new=tip, old=current, why="pushed")
+    wanted = {refs.tracking_ref(remote, branch): tip for branch, tip in tips.items()}
+    current = refs.read_refs(git, *wanted) if wanted else {}
+    for ref, tip in wanted.items():
+        if current.get(ref) != tip:
+            move_ref(git, lock, ref, new=tip, old=current.get(ref), why="pushed")
 
 
 def set_upstream(git: Git, lock: RepositoryLock, remote: str, branch: BranchName) -> None:

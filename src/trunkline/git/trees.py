@@ -169,19 +169,26 @@ def _written(git: Git, entries: dict[bytes, tuple[bytes, Oid]]) -> Oid:
 def regular_file(git: Git, commit: Oid, path: str, *, limit: int) -> bytes | None:
     """Return a file of a commit; None if it is missing, no regular file (a link), or longer than a limit.
 
+    The trees are cached: the same directory is read once, whatever the number of commits and paths.
+
     Args:
         git: the repository.
         commit: the commit.
         path: the path from the top.
         limit: the most bytes.
     """
-    listed = git.query("ls-tree", "-z", "--full-tree", "--long", commit, "--", path).stdout.partition(b"\0")[0]
-    about = listed.partition(b"\t")[0].split()
-    if len(about) != _LISTED or about[0] not in _REGULAR or int(about[3]) > limit:
+    *folders, name = path.encode().split(b"/")
+    tree = git.tree(commit)
+    for folder in folders:
+        _read(git, [tree])
+        mode, tree = git.tree_cache[tree].get(folder, _NONE)
+        if mode != _DIRECTORY:
+            return None
+    _read(git, [tree])
+    mode, blob = git.tree_cache[tree].get(name, _NONE)
+    if mode not in _REGULAR or int(git.cached_query("cat-file", "-s", blob).text) > limit:
         return None
-    return git.query("cat-file", "blob", about[2].decode()).stdout
+    return git.cached_query("cat-file", "blob", blob).stdout
 
 
 _REGULAR = frozenset({b"100644", b"100755"})
-_LISTED = 4
-"""Fields of a line of `ls-tree --long`: mode, type, object, size."""

@@ -152,7 +152,15 @@ class Gh:
             return child.finish().returncode == 0
 
     def graphql(self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]) -> T:
-        """Run one GraphQL query and return what `read` makes of its decoded `data`.
+        """Run one GraphQL query and return its result; see `begin_graphql`."""
+        with self.begin_graphql(query, variables, kind, read) as response:
+            return response()
+
+    @contextlib.contextmanager
+    def begin_graphql(
+        self, query: str, variables: Mapping[str, Any], kind: type[S], read: Callable[[S], T]
+    ) -> Iterator[Callable[[], T]]:
+        """Send one GraphQL query; the yielded function waits, and returns what `read` makes of its decoded `data`.
 
         Args:
             query: the query.
@@ -167,17 +175,19 @@ class Gh:
             TrunklineError: GitHub responded with errors.
         """
         payload = json.dumps({"query": query, "variables": dict(variables)}).encode()
-        return retrying(lambda: self._read_graphql(payload, kind, read), reporter=self.reporter)
+        with self._begin(*GRAPHQL, stdin=payload) as child:
+            started = [child]
+
+            def request() -> T:
+                done = started.pop().finish() if started else self._run(*GRAPHQL, stdin=payload)
+                return _read_data(done, kind, read)
+
+            yield lambda: retrying(request, reporter=self.reporter)
 
     def _mutate_graphql(self, payload: bytes, kind: type[S], read: Callable[[S], T]) -> T:
         """Send one GraphQL mutation, throttled and without a retry; otherwise as `graphql`."""
         throttle()
-        return self._read_graphql(payload, kind, read)
-
-    def _read_graphql(self, payload: bytes, kind: type[S], read: Callable[[S], T]) -> T:
-        response = responses.graphql_response(self._run(*GRAPHQL, stdin=payload))
-        with parsing(response):
-            return read(decode(response.body["data"], kind))
+        return _read_data(self._run(*GRAPHQL, stdin=payload), kind, read)
 
     def _send_mutation(self, write: Callable[[], T], read_back: Callable[[], T | None]) -> T:
         """Send a mutation; before a retry, read back whether the failed attempt took effect."""
@@ -225,6 +235,12 @@ class Gh:
 
     def _path(self, tail: str) -> str:
         return f"repos/{self.repository.slug}/{tail}".removesuffix("/")
+
+
+def _read_data(done: process.Completed, kind: type[S], read: Callable[[S], T]) -> T:
+    response = responses.graphql_response(done)
+    with parsing(response):
+        return read(decode(response.body["data"], kind))
 
 
 def _decoded(response: Response, kind: type[T]) -> T:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -55,28 +56,45 @@ _MILESTONES = "milestones?state=open&per_page=100"
 
 
 def open_ones(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, OpenedPullRequest]:
-    """Return the open pull request of each head branch that has one, the oldest of several; one query.
+    """Return the open pull requests of branches; see `reading_open_ones`."""
+    with reading_open_ones(github, branches) as response:
+        return response()
 
-    Pull requests from forks are left out, whatever the name of their branch.
+
+@contextlib.contextmanager
+def reading_open_ones(
+    github: GitHub, branches: Sequence[BranchName]
+) -> Iterator[Callable[[], dict[BranchName, OpenedPullRequest]]]:
+    """Query the open pull request of each head branch that has one, the oldest of several; one query.
+
+    Pull requests from forks are left out, whatever the name of their branch. The request is sent on entering the
+    context; the function that the context yields waits for the response.
     """
-    found = {}
-    for branch, nodes in _open_by(github, branches, "OpenOfBranches", "headRefName").items():
-        own = [node for node in nodes if not node.is_cross_repository]
-        if own:
-            found[branch] = OpenedPullRequest(own[0].number, own[0].url, own[0].base_ref_name, draft=own[0].is_draft)
-    return found
+
+    def own_ones(answered: Mapping[BranchName, Sequence[_Open]]) -> dict[BranchName, OpenedPullRequest]:
+        found = {}
+        for branch, nodes in answered.items():
+            own = [node for node in nodes if not node.is_cross_repository]
+            if own:
+                first = own[0]
+                found[branch] = OpenedPullRequest(first.number, first.url, first.base_ref_name, draft=first.is_draft)
+        return found
+
+    with _reading_open_by(github, branches, "OpenOfBranches", "headRefName") as response:
+        yield lambda: own_ones(response())
 
 
 def based_on(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, tuple[PrNumber, ...]]:
     """Return the open pull requests based on each branch, whoever opened them; one query."""
-    found = _open_by(github, branches, "OpenOnBranches", "baseRefName")
-    return {branch: tuple(node.number for node in nodes) for branch, nodes in found.items()}
+    with _reading_open_by(github, branches, "OpenOnBranches", "baseRefName") as response:
+        return {branch: tuple(node.number for node in nodes) for branch, nodes in response().items()}
 
 
-def _open_by(
+@contextlib.contextmanager
+def _reading_open_by(
     github: GitHub, branches: Sequence[BranchName], operation: str, argument: str
-) -> Mapping[BranchName, Sequence[_Open]]:
-    """Return the first thirty open pull requests of each branch, oldest first, with one query.
+) -> Iterator[Callable[[], Mapping[BranchName, Sequence[_Open]]]]:
+    """Query the first thirty open pull requests of each branch, oldest first, with one query.
 
     Args:
         github: the repository.
@@ -85,7 +103,8 @@ def _open_by(
         argument: the branch's role in a pull request: headRefName or baseRefName.
     """
     if not branches:
-        return {}
+        yield dict
+        return
     fields = "nodes { number url baseRefName isDraft isCrossRepository }"
     declared = "".join(f", $b{index}: String!" for index in range(len(branches)))
     aliases = "\n".join(
@@ -103,7 +122,8 @@ def _open_by(
     def read(answer: _Answer) -> dict[BranchName, Sequence[_Open]]:
         return {branch: answer.repository[f"b{index}"].visible for index, branch in enumerate(branches)}
 
-    return github.graphql(query, variables, _Answer, read)
+    with github.begin_graphql(query, variables, _Answer, read) as response:
+        yield response
 
 
 def create(github: GitHub, branch: BranchName, *, base: BranchName, words: Words, draft: bool) -> OpenedPullRequest:

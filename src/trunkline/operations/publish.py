@@ -69,8 +69,8 @@ def push_all(
         message = (*message, f"{remote} takes {capped.cap} branches a push: {len(moves)} in parts, bottom first")
         for start in range(0, len(moves), capped.cap):
             push.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
-    for update in updates:
-        local_refs.update_tracking_ref(context.git, step_context.lock, remote, update.entry.branch, update.new)
+    tips = {update.entry.branch: update.new for update in updates}
+    local_refs.update_tracking_refs_of(context.git, step_context.lock, remote, tips)
     context.observer.changed(Part.REMOTE)
     return message
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from trunkline.config import reading, trust, validation
+from trunkline.config.reading import StackText
 from trunkline.context.loading import choose_stack, found_text, load_stacks
 from trunkline.domain import records
 from trunkline.domain.command import task_command
@@ -129,21 +130,35 @@ def entries_text(
     return text, writing.mended(text, stack, entries, renamed)
 
 
-def numbered_text(git: Git, stack: str, branch: BranchName, number: PrNumber) -> tuple[str, str]:
-    """Return the text of the file that counts, now and with the number of an entry's pull request.
+def fill_in(
+    git: Git, step_context: StepContext, entry: Entry, *, branch: BranchName, number: PrNumber, stack: str
+) -> None:
+    """Write the number of a pull request into the file that counts, logged before; one that is there stays.
+
+    Args:
+        git: the repository.
+        step_context: the step's arguments.
+        entry: the entry that the journal's record names.
+        branch: the branch of the pull request.
+        number: the number.
+        stack: the stack's name; "" where there is one.
 
     Raises:
-        UsageError: the stack has no such entry any more.
+        UsageError: the stack has no entry of that branch any more.
     """
-    entries = choose_stack(load_stacks(git), stack).entries
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+
+    before = trust.effective(git, found_text(git))
+    entries = choose_stack(validation.stacks_of(before), stack).entries
     if all(entry.branch != branch for entry in entries):
         raise UsageError(
             f"#{number} was made for {branch}, which is not in stack.toml any more",
             next_command=task_command("init", "--update"),
         )
-    return entries_text(
-        git, stack, [replace(entry, number=number) if entry.branch == branch else entry for entry in entries]
-    )
+    numbered = [replace(each, number=number) if each.branch == branch else each for each in entries]
+    text_after = writing.mended(before.text, stack, numbered)
+    if text_after != before.text:
+        _write(git, step_context, entry, before, text=before.text, text_after=text_after)
 
 
 def write(git: Git, step_context: StepContext, entry: Entry, *, text: str, text_after: str) -> None:
@@ -156,7 +171,12 @@ def write(git: Git, step_context: StepContext, entry: Entry, *, text: str, text_
         text: the text that the file has.
         text_after: the new text.
     """
-    before = trust.effective(git, found_text(git))
+    _write(git, step_context, entry, trust.effective(git, found_text(git)), text=text, text_after=text_after)
+
+
+def _write(
+    git: Git, step_context: StepContext, entry: Entry, before: StackText, *, text: str, text_after: str
+) -> None:
     intent = records.StackFileWritten(
         *step_context.about(entry), path=str(before.path.absolute()), text=text, text_after=text_after
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -15,7 +16,7 @@ from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import BranchName, Oid
+from trunkline.domain.names import BranchName, EntryKey, Oid
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.domain.submission import TEMPLATES, SubmitOptions, Words, words_of
 from trunkline.engine import StepContext
@@ -56,87 +57,118 @@ def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = 
     return Step(StepName.CREATE, what, (command,), mutates=True, pr=key, publishes=(what,))
 
 
-def run(context: Context, step_context: StepContext, *, first: Context) -> Outcome:
+class Branches(msgspec.Struct, frozen=True):
+    """The branches of the pull requests to create, observed once for all of them, after the push.
+
+    Attributes:
+        view: the stack.
+        opened: the open pull requests that branches have already: a run that was killed after the request, or a
+            person, may have made one.
+    """
+
+    view: View
+    opened: Mapping[BranchName, OpenedPullRequest]
+
+
+def observing(first: Context, keys: Sequence[EntryKey], now: Callable[[], Context]) -> Callable[[], Branches]:
+    """Return a function that observes the branches of entries when it is first called.
+
+    With `--edit` it observes again at each call: a person edits between two of them, which takes minutes.
+
+    Args:
+        first: the context of the run's first entry.
+        keys: the entries.
+        now: returns the context of the stack by then.
+    """
+
+    def observe() -> Branches:
+        context = now()
+        if edits:
+            context.observer.changed(Part.PULLS)
+        branches = [context.stack.entry(key).branch for key in keys]
+        with opening.reading_open_ones(context.github, branches) as response:
+            return Branches(context.view(), response())
+
+    edits = wanted(first).edit
+    return observe if edits else functools.cache(observe)
+
+
+def run(branches: Branches, key: EntryKey, step_context: StepContext, *, first: Context) -> Outcome:
     """Create the pull request, and fill its number into stack.toml; an undo takes the number back and closes it.
 
     A pull request that it replaces gives it title and description. Errors as of `_run`.
 
     Args:
-        context: the entry.
+        branches: the observed branches.
+        key: the entry.
         step_context: the step's arguments.
         first: the context of the run's first entry, which the records about stack.toml name.
     """
+    view = branches.view.of_pr(key)
+    branch = view.entry.branch
 
     def record(opened: OpenedPullRequest) -> None:
-        git, branch = context.git, context.entry.branch
         if _begun(step_context, branch) is not None:
             # A killed process may have filled in the number: the journal knows the entry by its branch.
             pull_request_state.log_created(first.stack.entry(branch), step_context, opened.number)
-        text, text_after = stack_file.numbered_text(git, context.stack.name, branch, opened.number)
-        if text != text_after:
-            stack_file.write(first.git, step_context, first.entry, text=text, text_after=text_after)
+        stack_file.fill_in(
+            first.git, step_context, first.entry, branch=branch, number=opened.number, stack=view.stack.name
+        )
 
-    return _run(context, step_context, record, _replaced_words(context, first))
+    return _run(view, step_context, branches.opened.get(branch), record, _replaced_words(view, first))
 
 
-def _replaced_words(context: Context, first: Context) -> Words | None:
+def _replaced_words(view: View, first: Context) -> Words | None:
     """Return the words of the removed pull request that the entry replaces; None if there is none."""
-    listed = {entry.branch for entry in context.stack.entries}
+    listed = {entry.branch for entry in view.stack.entries}
     removed = [entry for entry in first.stack.entries if entry.branch not in listed]
-    was = renamed.replaced(first.view(), context.local_tip(), removed) if removed else None
+    was = renamed.replaced(first.view(), view.local_tip(), removed) if removed else None
     return renamed.words(first.view(), was) if was is not None else None
 
 
 def _run(
-    context: Context,
+    view: View,
     step_context: StepContext,
+    opened: OpenedPullRequest | None,
     record: Callable[[OpenedPullRequest], None],
-    words: Words | None = None,
+    words: Words | None,
 ) -> Outcome:
-    """Create the pull request, add labels and people, and fill its number into stack.toml.
-
-    The branch's open pull requests are read first: a run that was killed after the request, or a
-    person, may have made one already.
+    """Create the pull request unless there is one, add labels and people, and fill its number into stack.toml.
 
     Raises:
         Refused: GitHub rejects it, or the edited title is empty.
         ExternalError: the request to GitHub failed.
     """
-    branch, base = context.entry.branch, base_of(context.view()).branch
-    opened = opening.open_ones(context.github, [branch]).get(branch)
-    created = opened is None
+    branch, created = view.entry.branch, opened is None
     if opened is None:
-        opened = _create(context, step_context, base, words)
+        opened = _create(view, step_context, base_of(view).branch, words)
     with contextlib.ExitStack() as after:
         # The number is kept whatever becomes of the labels.
         after.callback(record, opened)
-        opening.decorate(context.github, opened.number, wanted(context))
-    context.observer.changed(Part.PULLS)
+        opening.decorate(view.github, opened.number, wanted(view))
     verb, state = "created" if created else "taken over", "a draft, " if opened.draft else ""
     message = f"#{opened.number}, {state}targets {opened.base}"
     data = {"number": opened.number, "branch": branch, "url": opened.url, "created": created}
     return Outcome(verb, message, details=(opened.url,), data=data)
 
 
-def _create(context: Context, step_context: StepContext, base: BranchName, words: Words | None) -> OpenedPullRequest:
-    branch, asked = context.entry.branch, wanted(context)
+def _create(view: View, step_context: StepContext, base: BranchName, words: Words | None) -> OpenedPullRequest:
+    branch, asked = view.entry.branch, wanted(view)
     begun = _begun(step_context, branch)
-    words = (
-        Words(begun.title, begun.body) if begun is not None else _numbered(context, words or proposed(context.view()))
-    )
+    words = Words(begun.title, begun.body) if begun is not None else _numbered(view, words or proposed(view))
     if asked.edit and begun is None:
-        changed = editor.words(context, words)
+        changed = editor.words(view, words)
         if changed is None:
             raise Refused(f"{branch}: the title is empty", why="no pull request was created")
         words = changed
-    context.reporter.require_approval(f'create a pull request for {branch} into {base}: "{words.title}"')
-    about = step_context.about(context.entry)
+    view.reporter.require_approval(f'create a pull request for {branch} into {base}: "{words.title}"')
+    about = step_context.about(view.entry)
     step_context.log_intent(
         records.PullRequestCreated(*about, base=base, title=words.title, body=words.body, draft=asked.draft)
     )
     ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if asked.draft else ""
-    context.reporter.command(f"gh pr create {ends}{flag} --body-file DESCRIPTION")
-    return opening.create(context.github, branch, base=base, words=words, draft=asked.draft)
+    view.reporter.command(f"gh pr create {ends}{flag} --body-file DESCRIPTION")
+    return opening.create(view.github, branch, base=base, words=words, draft=asked.draft)
 
 
 def _begun(step_context: StepContext, branch: BranchName) -> records.PullRequestCreated | None:

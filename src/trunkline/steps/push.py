@@ -234,10 +234,10 @@ def run_entries(context: Context, step_context: StepContext, entries: Sequence[E
     git, remote, view = context.git, context.stack.remote, context.view()
     updates = updates_of(view, entries)
     pushed = {update.entry.branch for update in updates}
-    for entry in entries:
-        local = view.of(entry).local
-        if entry.branch not in pushed and local.local is not None:  # a killed push may have left it behind
-            local_refs.update_tracking_ref(git, step_context.lock, remote, entry.branch, local.local)
+    tips = {entry.branch: view.of(entry).local.local for entry in entries if entry.branch not in pushed}
+    left = {branch: tip for branch, tip in tips.items() if tip is not None}
+    # A killed push may have left them behind.
+    local_refs.update_tracking_refs_of(git, step_context.lock, remote, left)
     if not updates:
         return Outcome("pushed", f"{remote} has every branch already", StepStatus.NOTHING)
     message = push_all(context, step_context, updates, stacked=False)

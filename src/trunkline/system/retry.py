@@ -85,21 +85,26 @@ def retrying(call: Callable[[], T], *, reporter: Callable[[str], None] | None = 
     return result
 
 
-BURST = 3
-"""Number of mutations that are sent without a wait: as many as one landing sends.
+BURST = 10
+"""Number of mutations that are sent without a wait, as many as a `submit` of ten entries sends.
 
 GitHub asks clients that send "a large number" of them to wait a second between two
-(docs.github.com, "Best practices for using the REST API", "Pause between mutative requests").
+(docs.github.com, "Best practices for using the REST API", "Pause between mutative requests"), and
+takes 80 a minute that create content ("Rate limits for the REST API", "About secondary rate
+limits"). Ten at once and one each second after them make 70 in the first minute.
 """
 _SPACE = 1.0
-_writes: list[float] = []
+_drained: list[float] = [0.0]
+"""When the bucket of mutations is full again: each of them takes out `_SPACE` seconds."""
 
 
 def throttle() -> None:
-    """Wait until the last mutation on GitHub is a second ago; the first few do not wait."""
-    if len(_writes) >= BURST and (early := _writes[-1] + _SPACE - time.monotonic()) > 0:
+    """Wait before a mutation on GitHub if `BURST` were sent lately: a token bucket, one more each second."""
+    now = time.monotonic()
+    full_at = max(_drained[0], now) + _SPACE
+    _drained[0] = full_at
+    if (early := full_at - now - BURST * _SPACE) > 0:
         sleep(early)
-    _writes.append(time.monotonic())
 
 
 def wait_for(error: TransientError, failures: int) -> float:

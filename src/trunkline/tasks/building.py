@@ -50,7 +50,7 @@ def submit(
     if (nothing := submit_command.nothing_to_do(intended.plan)) is not None:
         session.nothing_to_do(nothing)
         return
-    performed = submit_command.run(context, up_to=last)
+    performed = submit_command.run(context, intended)
     found = submit_command.pull_requests(context.view(), performed, up_to=last)
     session.account["pull_requests"] = [
         {"pr": each.number, "branch": each.branch, "url": each.url, "created": each.created} for each in found
