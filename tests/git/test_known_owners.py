@@ -27,9 +27,13 @@ def assert_known(staged: Stage) -> None:
     assert [[commit.oid for commit in each.work.own] for each in planned] == [
         staged.own[number] for number in staged.open_entries()
     ]
+    assert counted(staged) == {number: len(staged.own[number]) for number in staged.open_entries()}
+
+
+def counted(staged: Stage) -> dict[int | None, int | None]:
+    """Return the number of own commits that status shows for each open entry."""
     looked = status.look(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False).entries
-    counts = {each.entry.number: each.own for each in looked if each.entry.number in staged.open_entries()}
-    assert counts == {number: len(staged.own[number]) for number in staged.open_entries()}
+    return {each.entry.number: each.own for each in looked if each.entry.number in staged.open_entries()}
 
 
 @pytest.mark.parametrize("amended", [False, True])
@@ -54,10 +58,30 @@ def test_the_two_lowest_entries_swapped(staged: Stage) -> None:
     assert_known(staged)
 
 
-def test_a_commit_that_the_parent_got_from_the_child(staged: Stage) -> None:
-    """The copy on the remote's parent accounts for it, though the local parent is behind."""
+@pytest.mark.parametrize("method", ["", "merge"])
+def test_a_commit_that_the_parent_got_from_the_child(staged: Stage, method: str) -> None:
+    """The copy on the remote's parent, or in trunk, accounts for it, though the local parent is behind."""
     staged.own[1].append(staged.edit(1, lambda repo: repo.git("cherry-pick", staged.own[2][0])))
     staged.own[2] = staged.own[2][1:]
+    if method:
+        staged.land(1, method=method)
+    assert_known(staged)
+
+
+def test_a_parent_that_grew_and_was_squashed_before_it_was_fetched(staged: Stage) -> None:
+    """GitHub names the replaced head, which contains the parent's commits in the child; it is fetched by its id."""
+    for branch in staged.names.values():
+        staged.clone.git("branch", "--quiet", "-D", branch)
+    staged.grow(2, {"grown.txt": "1\n"})
+
+    def squash(repo: Repo) -> None:
+        repo.git("checkout", "--quiet", staged.own[2][-1], "--", ".")
+        repo.commit("all in one", author="Mallory")
+
+    staged.rewrite(2, squash)
+    assert counted(staged) == {1: 2, 2: None, 3: 2}
+    staged.clone.git("fetch", "--quiet", "origin")
+    assert counted(staged) == {1: 2, 2: 1, 3: None}  # status fetches nothing
     assert_known(staged)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from support.inprocess import Desk, desk, refusal
+from support.inprocess import STACK, Desk, desk, refusal
+from support.repo import Repo
 from trunkline.engine import RunResult
+from trunkline.git import replay
 
 DOCUMENT = "<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> feature\n"
 
@@ -134,3 +138,67 @@ def test_a_type_changed_and_changed_back_while_trunk_holds_a_copy(
     assert [each for each in subjects if each.startswith("two")] == ["two 1", "two 2"]
     assert stack.hub.bare.git("rev-parse", "two:one.txt") == clone.git("rev-parse", f"{made[-1]}:one.txt")
     stack.assert_stacked()
+
+
+_CRASHING_GIT = """\
+#!/bin/sh
+for last; do :; done
+case "$*" in
+  *directoryRenames=false*) ;;
+  *merge-tree*--stdin*) kill -ABRT $$ ;;
+  *merge-tree*|*cherry-pick*)
+    if [ "$({git} log -1 --format=%s "$last" 2>/dev/null)" = settings ]; then kill -ABRT $$; fi ;;
+esac
+exec {git} "$@"
+"""
+
+
+@pytest.fixture
+def crashing_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make git crash in each merge of the commit "settings" that follows moved directories."""
+    shim = tmp_path / "crashing/git"
+    shim.parent.mkdir()
+    shim.write_text(_CRASHING_GIT.format(git=shutil.which("git")))
+    shim.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("crashing_git")
+def test_a_conflict_in_which_git_crashes_is_left_to_the_user(stack: Desk) -> None:
+    """Without moved directories git merges it: the run pauses with that conflict, and goes on once it is resolved."""
+    stack.push_commit("three", "settings", {"stack.toml": f"{STACK}# three\n"})
+    stack.trunk_commits("settings of trunk", {"stack.toml": f"{STACK}# trunk\n"})
+    error = refusal(stack.restack)
+    assert int(error.code) == 3, error
+    assert "<<<<<<<" in (stack.tree().path / "stack.toml").read_text()
+    stack.resolve(text=f"{STACK}# three\n# trunk\n")
+    done = stack.resume()
+    assert done is not None
+    assert done.error is None, done.error
+    assert "# three\n# trunk" in stack.hub.bare.git("show", "three:stack.toml")
+
+
+@pytest.mark.usefixtures("crashing_git")
+def test_a_merge_in_which_git_crashes_is_never_clean(stack: Desk) -> None:
+    """Git reports no conflict without moved directories, where it would with them: the changed files are one."""
+    base = stack.author.head("main")
+    ours = stack.trunk_commits("settings of trunk", {"stack.toml": f"# trunk\n{STACK}"})
+    stack.author.git("switch", "--quiet", "--detach", base)
+    theirs = stack.author.commit("settings", {"stack.toml": f"{STACK}# three\n"})
+    merge = replay.three_way(stack.author.adapter, base=base, ours=ours, theirs=theirs)
+    assert merge.conflicts == ("stack.toml",)
+    assert stack.author.git("show", f"{merge.tree}:stack.toml").startswith("# trunk\n")
+
+
+def test_git_crashes_in_no_merge_that_follows_moved_directories(repo: Repo) -> None:
+    """A merge that fails an assertion of merge-ort.c in git 2.39 returns its conflict."""
+    one, two = ("".join(f"{name} {line}\n" for line in range(9)) for name in ("one", "two"))
+    repo.commit("start", {"e/w": one, "b/x": two})
+    base = repo.head()
+    ours = repo.commit("ours", {"b/x": None, "e/w": None, "e/x": one})
+    repo.git("switch", "--quiet", "--detach", base)
+    theirs = repo.commit("theirs", {"e/w": None, "b/x": None, "c/y": two, "b/w": one})
+    git = repo.adapter
+    replay.three_ways(git, [(base, ours, theirs), (base, theirs, ours)])
+    assert replay.three_way(git, base=base, ours=ours, theirs=theirs).conflicts
+    assert replay.three_way(git, base=base, ours=theirs, theirs=ours).conflicts

@@ -13,7 +13,7 @@ import msgspec
 
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
-from trunkline.domain.snapshot import LocalState, PrState, Snapshot
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, index, refs, work_trees
 from trunkline.git.git import Git
@@ -70,6 +70,37 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
             return found
         # A branch was pushed between the two requests: its new commits were fetched.
     raise refs.incomplete(git, stack.remote, absent)
+
+
+def fetch_replaced_heads(git: Git, stack: Stack, snapshot: Snapshot, *, refused: set[Oid]) -> None:
+    """Fetch the heads that force-pushes replaced, if they are missing here and decide whose commits a branch has.
+
+    A branch that was not rebased since may contain commits of such a head, and nothing else tells
+    whose they are.
+
+    Args:
+        git: the repository.
+        stack: the stack.
+        snapshot: its pull requests.
+        refused: the commits that the remote did not send before; those of this call are added.
+    """
+    pulls = [pr for entry in stack.entries if (pr := snapshot.pr(entry.key)) is not None]
+    absent = history.missing(git, {head for pr in pulls for head in pr.historical_heads} - refused)
+    wanted = {
+        head
+        for index, pr in enumerate(pulls)
+        for head in absent.intersection(pr.historical_heads)
+        if not all(_contains(git, above, pr) for above in pulls[index + 1 :] if above.state is PrState.OPEN)
+    }
+    if wanted:
+        refs.fetch_commits(git, stack.remote, sorted(wanted))
+        refused |= history.missing(git, wanted)
+
+
+def _contains(git: Git, above: PullRequest, below: PullRequest) -> bool:
+    """Return whether the head of a pull request contains that of another; False if one is missing here."""
+    heads = (below.head_oid, above.head_oid)
+    return not history.missing(git, heads) and history.is_ancestor(git, *heads)
 
 
 def disagree(git: Git, stack: Stack, entries: Sequence[Entry], snapshot: Snapshot, remote: Mapping[str, Oid]) -> bool:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from trunkline.context import native
 from trunkline.context.landed import recognised
-from trunkline.context.observation import World, disagree, local_states, observe_remote
+from trunkline.context.observation import World, disagree, fetch_replaced_heads, local_states, observe_remote
 from trunkline.context.scope import Scope
 from trunkline.domain.merge_choice import MergeRules
 from trunkline.domain.names import BranchName, Oid, branch_ref
@@ -54,6 +54,7 @@ class Observer:
         self._machine: Surroundings | None = None
         self._rules: MergeRules | None = None
         self._native: tuple[tuple[NativeStack, ...] | None] | None = None
+        self._refused: set[Oid] = set()
 
     def observe(self) -> World:
         """Return the world; only the parts that changed since the last call are observed again.
@@ -75,6 +76,7 @@ class Observer:
         if disagree(scope.git, scope.stack, scope.entries, snapshot, remote):  # they may lag: once more, no longer
             self._remote = None
             snapshot, remote = self._read_both()
+        fetch_replaced_heads(scope.git, scope.stack, snapshot, refused=self._refused)
         return recognised(scope.git, scope.stack, snapshot, remote[branch_ref(scope.stack.trunk)])
 
     def _read_both(self) -> tuple[Snapshot, Mapping[str, Oid]]:

@@ -190,6 +190,26 @@ def fetch_objects(git: Git, remote: str, names: Sequence[str]) -> None:
     retrying(lambda: git.query(*_FETCH, *depth, "--refmap=", "--end-of-options", remote, *names, network=True))
 
 
+def fetch_commits(git: Git, remote: str, names: Collection[Oid]) -> None:
+    """Fetch commits by object id, as far as the remote has them; no ref moves.
+
+    GitHub sends every commit that a branch ever held (git-config(1),
+    `uploadpack.allowAnySHA1InWant`). Another remote may refuse: then the commits stay missing.
+    """
+    wanted = list(names)
+    for _ in range(_REFUSALS):
+        done = git.query(*_FETCH, "--end-of-options", remote, *wanted, ok=(0, 1, 128), network=True)
+        refused = _NOT_OURS.findall(done.error_text) if done.returncode else ()
+        wanted = [name for name in wanted if name not in refused] if refused else []
+        if not wanted:
+            return
+
+
+_NOT_OURS = re.compile(r"not our ref ([0-9a-f]{40,64})\b")  # git's upload-pack.c
+_REFUSALS = 5
+"""The maximum number of requests for commits: each refusal names one of them, and sends none."""
+
+
 def incomplete(git: Git, remote: str, names: Collection[Oid]) -> ExternalError:
     """Return the error for incomplete commits that the remote had sent."""
     return incomplete_tips(connectivity(git, sorted(names)), remote, names)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -27,6 +28,14 @@ from trunkline.git.history import chain, read_commits
 from trunkline.system import process
 
 _MERGED = (0, 1)  # git-merge-tree(1): 0 clean, 1 conflicts, anything else an error
+CRASHED = (-signal.SIGABRT, -signal.SIGSEGV, 128 + signal.SIGABRT, 128 + signal.SIGSEGV)
+"""Exit codes of a git that crashed; the latter two if a shell script started it."""
+WITHOUT_MOVED_DIRECTORIES = ("-c", "merge.directoryRenames=false")
+"""The options for a merge in which git crashed.
+
+Assertions of merge-ort.c fail where a moved directory takes a new file to the place of another
+rename: in 29 of 120,000 random merges of git 2.39.5, and in none of them with these options.
+"""
 _MANY = (2, 39)  # the first version with `merge-tree --stdin` (git's release notes)
 _WORTH_READING = 3
 """The least number of commits for which reading their trees beats a `merge-tree` for each.
@@ -204,8 +213,8 @@ def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid, Oid]]) -> list[Mer
     """
     request = "".join(f"{ours} {theirs}\n" for _, ours, theirs in sides).encode()
     scratch, environment = attributes.scratch_repository(git, sides[0][0])
-    done = scratch.query("merge-tree", *_PLAIN, "--stdin", stdin=request, env=environment)
-    return _several(done, len(sides))
+    done = scratch.query("merge-tree", *_PLAIN, "--stdin", stdin=request, env=environment, ok=(0, *CRASHED))
+    return [_merged(git, *each) for each in sides] if done.returncode else _several(done, len(sides))
 
 
 def _several(done: process.Completed, count: int) -> list[Merge]:
@@ -232,8 +241,19 @@ _PLAIN = ("--write-tree", "--name-only", "--no-messages")
 def _merged(git: Git, tree: Oid, ours: Oid, theirs: Oid) -> Merge:
     """Merge two commits with the attributes of `tree`, the one that is merged onto."""
     scratch, environment = attributes.scratch_repository(git, tree)
-    done = scratch.query("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs, ok=_MERGED, env=environment)
-    return _single(done)
+    arguments = ("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs)
+    done = scratch.query(*arguments, ok=(*_MERGED, *CRASHED), env=environment)
+    if done.returncode not in CRASHED:
+        return _single(done)
+    merge = _single(scratch.query(*WITHOUT_MOVED_DIRECTORIES, *arguments, ok=_MERGED, env=environment))
+    # By default git reports a conflict where a moved directory takes a file along: a person must look.
+    return merge if merge.conflicts else Merge(merge.tree, _changed_paths(git, tree, merge.tree))
+
+
+def _changed_paths(git: Git, before: Oid, after: Oid) -> tuple[str, ...]:
+    """Return the paths in which two trees differ."""
+    done = git.query("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+    return tuple(path for path in done.text.split("\0") if path)
 
 
 def _single(done: process.Completed) -> Merge:

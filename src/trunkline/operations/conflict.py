@@ -21,9 +21,11 @@ from trunkline.engine import StepContext
 from trunkline.gates import slots
 from trunkline.git import history, local_refs, obstacles
 from trunkline.git.git import Git
+from trunkline.git.replay import CRASHED, WITHOUT_MOVED_DIRECTORIES
 from trunkline.operations import kept_work
 from trunkline.state import journal
 from trunkline.system.files import private_directory
+from trunkline.system.process import Completed
 
 
 def worktree_path(git: Git, step_context: StepContext) -> Path:
@@ -56,19 +58,30 @@ def open_worktree(
     path = _own_path(scope.git, step_context)
     about = step_context.about(scope.entry)
     step_context.log_intent(records.WorktreeCreated(*about, path=str(path), onto=onto, commit=commit.oid))
-    remove_worktree(scope.git, step_context, path)
+    rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if scope.stack.rerere else ()
+    done = _pick(scope.git, step_context, path, onto, commit, options=rerere, ok=(0, 1, *CRASHED))
+    if done.returncode in CRASHED:
+        options = (*rerere, *WITHOUT_MOVED_DIRECTORIES)
+        done = _pick(scope.git, step_context, path, onto, commit, options=options)
+    return path, tuple(_FILLED_IN.findall(done.error_text)), kept
+
+
+def _pick(
+    git: Git, step_context: StepContext, path: Path, onto: Oid, commit: Commit, *, options: Sequence[str],
+    ok: Sequence[int] = (0, 1),
+) -> Completed:  # fmt: skip
+    """Cherry-pick a commit in a new work tree."""
+    remove_worktree(git, step_context, path)
     private_directory(path.parent)
-    with slots.registration_lock(scope.git):
-        scope.git.mutate(
+    with slots.registration_lock(git):
+        git.mutate(
             step_context.lock, "worktree", "add", "--quiet", "--detach", "--force", "--force", "--end-of-options",
             str(path), onto,
         )  # fmt: skip
-    rerere = ("-c", "rerere.enabled=true", "-c", "rerere.autoUpdate=false") if scope.stack.rerere else ()
-    done = scope.git.at(path).mutate(
-        step_context.lock, *rerere, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
-        "--keep-redundant-commits", commit.oid, ok=(0, 1),
+    return git.at(path).mutate(
+        step_context.lock, *options, "-c", "commit.gpgSign=false", "cherry-pick", "--allow-empty",
+        "--keep-redundant-commits", commit.oid, ok=ok,
     )  # fmt: skip
-    return path, tuple(_FILLED_IN.findall(done.error_text)), kept
 
 
 _FILLED_IN = re.compile(r"^Resolved '(.+)' using previous resolution\.$", re.MULTILINE)  # git's rerere.c, LC_ALL=C

@@ -111,9 +111,16 @@ class ObservedStack(msgspec.Struct, frozen=True):
         contained = not below or any(history.is_ancestor(git, tip, head) for tip in bounds)
         certain = not merges and contained and not any(pr.force_pushes for pr in pulls)
         certain = certain and not self._has_other_parents(entry, head)
-        certain = certain and not self._may_be_copies(own, reached=history.reachable(git, bounds, [head, *trunks]))
-        if certain or history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched
+        merged = [tip for tip in bounds if history.is_ancestor(git, tip, trunks[0])]
+        reached = (*history.reachable(git, bounds, [head, *trunks]), *history.reachable(git, merged, [head]))
+        certain = certain and not self._may_be_copies(own, reached=reached)
+        if certain:
             return len(own)
+        if history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched: the last fetched heads bound the count
+            tracked = [self.here.get(refs.tracking_ref(self.project.stack.remote, each.branch)) for each in below]
+            return len(history.reachable(git, [head], [*trunks, *bounds, *(tip for tip in tracked if tip)]))
+        if pulls and not history.is_ancestor(git, pulls[-1].head_oid, head) and history.missing(git, heads):
+            return None  # a head that a force-push replaced was not fetched, and the branch may contain it
         return self._decided(entry, head, trunks[0], otherwise=len(own))
 
     def _has_other_parents(self, entry: Entry, head: Oid) -> bool:
