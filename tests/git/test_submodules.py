@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,33 @@ def test_addresses_relative_to_the_superprojects() -> None:
         ("../b", "", ""),
     ):  # fmt: skip
         assert submodules._resolved(url, base) == expected
+
+
+def test_a_submodule_of_a_submodule_leads_nowhere_else(
+    repo: Repo, library: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server can send a tree that has a name twice, once for a link: no file outside is replaced."""
+    victim = tmp_path / "victim"
+    (victim / "x").mkdir(parents=True)
+    (victim / "x/mine.txt").write_text("mine\n")
+    inner, inside = repo.head(), f'[submodule "x"]\npath = d/x\nurl = {repo.path}\n'
+    settings = library.git("hash-object", "-w", "--stdin", stdin=inside)
+    link = library.git("hash-object", "-w", "--stdin", stdin=str(victim))
+    folder = _tree(library, ("160000", "x", inner))
+    made = _tree(library, ("100644", ".gitmodules", settings), ("40000", "d", folder), ("120000", "d", link))
+    library.git("update-ref", "HEAD", library.git("commit-tree", made, "-m", "hostile"))
+    repo.git("update-index", "--cacheinfo", f"160000,{library.head()},vendor/library")
+    repo.git("commit", "--quiet", "-m", "hostile")
+    monkeypatch.setattr(submodules, "_NETWORK", ("protocol.allow=always",))  # local paths stand for servers
+    with slots.slot(repo.adapter, repo.head()) as slot:
+        missing = submodules.missing(slot.tree)
+    assert missing == (("vendor/library/d/x", "d/x: d is a symbolic link"),)
+    assert [path.name for path in victim.rglob("*")] == ["x", "mine.txt"]
+
+
+def _tree(repo: Repo, *entries: tuple[str, str, str]) -> str:
+    """Write a tree with these entries (mode, name, object), whatever they are."""
+    data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(what) for mode, name, what in entries)
+    argv = ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"]
+    done = subprocess.run(argv, cwd=repo.path, input=data, capture_output=True, check=True)
+    return done.stdout.decode().strip()

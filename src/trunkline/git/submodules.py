@@ -139,8 +139,8 @@ class _Superproject(msgspec.Struct, frozen=True):
 def _filled(own: _Superproject, links: list[_Link], tree: Path, *, depth: int) -> Iterator[tuple[str, str]]:
     """Fill submodules recursively; yield those that failed, with the reason."""
     for link in links:
-        place = tree / link.path
         try:
+            place = _place(tree, link)
             store, url = _store(own, link)
             _write(store, place, link.commit)
             inner = list(_links(store, link.commit)) if depth < _DEEPEST else []
@@ -195,10 +195,25 @@ def _fetch(store: Git, url: str, commit: Oid, *, local: bool) -> None:
         raise TrunklineError(f"{url} has no commit {commit}")
 
 
+def _place(tree: Path, link: _Link) -> Path:
+    """Return the directory of a submodule in its superproject's work tree.
+
+    A server can send a tree that has a name twice, once for a link. Git writes one of the two, so
+    the other may lead out of the work tree.
+
+    Raises:
+        TrunklineError: a part of the path is a symbolic link.
+    """
+    place = tree
+    for part in PurePosixPath(link.path).parts:
+        place /= part
+        if place.is_symlink():
+            raise TrunklineError(f"{link.path}: {part} is a symbolic link")
+    return place
+
+
 def _write(store: Git, place: Path, commit: Oid) -> None:
     """Write a commit's files into a directory, replacing its content."""
-    if place.is_symlink():
-        raise TrunklineError(f"{place.name} is a symbolic link")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     index = place.with_name(f".{place.name}.index-{os.getpid()}")
