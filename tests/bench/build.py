@@ -31,6 +31,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.bench_arguments import numbers
 from support.landing import Landing, own_stack
 from support.repo import Repo
 from support.tables import header, row, seconds
@@ -281,7 +282,7 @@ def measure(template: Path, tool: str, task: str, runs: int) -> str:
 
 def main() -> None:
     """Print a row for each task."""
-    runs = int((sys.argv[1:] or ["5"])[0])
+    ((runs,),) = numbers(__doc__, runs="5")
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")

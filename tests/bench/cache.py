@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import programs
+from support.bench_arguments import numbers
 from trunkline.sim.sandbox import Sandbox, sandbox
 
 
@@ -40,7 +41,7 @@ def seconds(place: Sandbox, cache: str, directory: Path) -> float:
 
 def main() -> None:
     """Measure, and print medians."""
-    repeats = int((sys.argv[1:] or ["3"])[0])
+    ((repeats,),) = numbers(__doc__, repeats="3")
     root = Path(tempfile.mkdtemp(prefix="bench-cache-"))
     rows = []
     with sandbox(root) as place:

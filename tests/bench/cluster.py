@@ -3,7 +3,7 @@
 Ratios are to nox in the same run, on the same machine; each configuration begins with empty caches. Workers of one
 machine share its cores through one jobserver: nothing can be N times faster than nox, which fills them already.
 
-Usage: .venv/bin/python tests/bench/cluster.py [WORKERS ...]
+Usage: .venv/bin/python tests/bench/cluster.py [N,N,...]
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import programs
+from support.bench_arguments import numbers
 from trunkline.sim.sandbox import Sandbox, sandbox
 
 NO_OPS = 300
-WORKERS = [int(each) for each in sys.argv[1:]] or [1, 2, 4]
 
 
 def seconds(place: Sandbox, settings: str, *task: str) -> tuple[float, str]:
@@ -50,13 +50,14 @@ def counted(out: str) -> tuple[int, int]:
 
 def main() -> None:
     """Measure, and print."""
+    (workers,) = numbers(__doc__, workers="1,2,4")
     root = Path(tempfile.mkdtemp(prefix="bench-cluster-"))
     with sandbox(root) as place:
         place.git("fetch", "--quiet", "origin")
         base, out = seconds(place, 'executor = "local"', "gates", "--stack", "--fresh")
         verdicts = counted(out)
         print(f"{os.cpu_count()} cores; nox: {base:.1f} s, {verdicts[0]} passed, {verdicts[1]} failed")
-        for count in WORKERS:
+        for count in workers:
             settings = f'executor = "dask"\nworkers = {count}'
             took, out = seconds(place, settings, "gates", "--stack", "--fresh")
             same = "the same" if counted(out) == verdicts else "OTHER"

@@ -18,12 +18,13 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.bench_arguments import numbers
 from support.landing import SLUG, Landing
 from support.repo import Repo
 from support.simulated import TOKEN
@@ -170,15 +171,15 @@ def measure(entries: int, way: str, *, overlap: bool) -> tuple[int, ...]:
 
 def main() -> None:
     """Print the table."""
+    (sizes,) = numbers(__doc__, entries="2,5,10")
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")
         Path(home, "gitconfig").write_text("[user]\n\tname = Bench\n\temail = bench@example.com\n")
-        table()
+        table(sizes)
 
 
-def table() -> None:
+def table(sizes: Sequence[int]) -> None:
     """Measure and print line by line."""
-    sizes = [int(each) for each in (sys.argv[1] if len(sys.argv) > 1 else "2,5,10").split(",")]
     print("| entries | touch | way | CI runs | approvals dismissed | force-pushes | requests | simulated seconds |")
     print("|---|---|---|---|---|---|---|---|")
     for entries in sizes:

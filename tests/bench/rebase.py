@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.bench_arguments import numbers
 from support.landing import Landing, small_stack
 from support.tables import header, row, seconds
 
@@ -63,7 +64,7 @@ def clocked(way: Callable[[Landing], None]) -> float:
 
 def main() -> None:
     """Run the pairs and print medians."""
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    ((pairs,),) = numbers(__doc__, pairs="5")
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         real = Path.home()

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from restack import build, copied, synthetic  # type: ignore[import-not-found]  # the bench beside this one
 
+from support.bench_arguments import numbers
 from support.repo import Repo
 
 PER_COMMIT = 3
@@ -35,8 +36,7 @@ def history(count: int) -> str:
 
 def main() -> None:
     """Build, rehearse a rebase and a restack, print the seconds."""
-    arguments = [*sys.argv[1:], "", ""]
-    files, objects = int(arguments[0] or 5000), int(arguments[1] or 50_000)
+    (files,), (objects,) = numbers(__doc__, files="5000", objects="50000")
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
         os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", GIT_CONFIG_GLOBAL=f"{home}/gitconfig")

@@ -198,7 +198,7 @@ def right(landing: Landing, entries: int) -> bool:
 
 def main() -> None:
     """Run the pairs and print medians and ratios."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="?", type=int, default=3)
     parser.add_argument("entries", nargs="?", default="5,20,100")
     parser.add_argument("files", nargs="?", default="200,20000")

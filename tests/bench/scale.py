@@ -11,6 +11,7 @@ Usage: .venv/bin/python tests/bench/scale.py [--namespaces]
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -164,7 +165,9 @@ def measured(workers: int, entries: int, sleep: float, *, namespaces: bool) -> d
 
 def main() -> None:
     """Measure, print, write."""
-    namespaces = "--namespaces" in sys.argv
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--namespaces", action="store_true", help="one network namespace for each host")
+    namespaces: bool = parser.parse_args().namespaces
     with tempfile.TemporaryDirectory(prefix="bench-state-") as state:
         os.environ["XDG_STATE_HOME"] = state
         rows = []

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from restack import SLUG, build, copied, synthetic  # type: ignore[import-not-found]  # the bench beside this one
 
+from support.bench_arguments import numbers
 from support.landing import Landing
 from support.tables import header, row
 from trunkline.github.pull_request_nodes import ENTRY, MERGING
@@ -44,8 +45,7 @@ def question(entries: int) -> str:
 
 def main() -> None:
     """Run the pairs and print medians."""
-    arguments = [*sys.argv[1:], "", ""]
-    pairs, counts = int(arguments[0] or 5), [int(n) for n in (arguments[1] or "5,50").split(",")]
+    (pairs,), counts = numbers(__doc__, pairs="5", entries="5,50")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles all modules: 0.3 s that no user has
     with tempfile.TemporaryDirectory() as home:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")

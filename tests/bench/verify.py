@@ -22,6 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.attesting import NO_OPS, Attesting, attesting
+from support.bench_arguments import numbers
 from support.repo import Repo
 from support.tables import header, row
 from trunkline.domain.names import oid
@@ -67,9 +68,7 @@ def timed(clone: Repo) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print medians."""
-    arguments = [*sys.argv[1:], "", "", ""]
-    runs, counts = int(arguments[0] or 5), [int(n) for n in (arguments[1] or "1,6,60").split(",")]
-    objects = int(arguments[2] or 50_000)
+    (runs,), counts, (objects,) = numbers(__doc__, runs="5", receipts="1,6,60", objects="50000")
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
         Path(home, "gitconfig").write_text("[user]\n\tname = B\n\temail = b@example.invalid\n")
