@@ -28,7 +28,7 @@ constraints:
 docs:
 	@scripts/bootstrap test
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
-	@echo "site is built; to read it: .venv/bin/mkdocs serve, then http://127.0.0.1:8000"
+	@echo "to read it, open $(CURDIR)/site/index.html"
 
 # Each patch of tests/mutants removes one safety mechanism; a test must fail for every one.
 mutants:
