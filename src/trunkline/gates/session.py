@@ -11,10 +11,11 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+import msgspec
 
 from trunkline.domain.errors import TrunklineError, UsageError
 from trunkline.domain.names import Oid, short
@@ -61,6 +62,10 @@ def run_session(
             git.prime_cache(Path(run_request.common_dir), Oid(run_request.commit), Oid(run_request.tree))
         tip = _named(git, commit) if commit else _agreed(git, run, say)
         say(f"{name} on {short(tip)}: {run_request.gate(name).command_line}")
+        ahead = _Ahead.of(run, tip)
+        if name in ahead.settled:
+            _write_outcome(run, ahead.settled[name])
+            return _report(ahead.settled[name], say)
         with slots.slot(git, tip) as slot:
             workspace = GateWorkspace(
                 git, slot, run_request.root, run, run_request.settings, _executor(),
@@ -68,10 +73,9 @@ def run_session(
             )  # fmt: skip
             toolchain = run_request.toolchains.get(name) if tip == run_request.commit else None
             # A caller that passes toolchains has made the preflight checks already.
-            ahead = (
-                {} if toolchain else _foreseen(workspace, run_request, name, chosen, fresh=fresh or clean, say=say)
-            )
-            outcome = ahead.get(name) or execute(
+            if not toolchain:
+                ahead = _look_ahead(workspace, run_request, name, chosen, fresh=fresh or clean, say=say)
+            outcome = ahead.settled.get(name) or execute(
                 workspace, run_request.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say
             )
     except TrunklineError as error:
@@ -84,7 +88,33 @@ def run_session(
     return _report(outcome, say)
 
 
-def _foreseen(
+class _Ahead(msgspec.Struct, frozen=True):
+    """The outcomes of gates that need no run: a receipt proves them, or they cannot pass.
+
+    The first session of a run determines them for all gates of its process. The other sessions then need
+    neither a slot nor a toolchain: six sessions took 0.70 s of CPU time, with this 0.37 s; six of a bare nox 0.20 s.
+
+    Attributes:
+        asked: the gates that were checked.
+        settled: gate -> its outcome.
+    """
+
+    asked: tuple[str, ...] = ()
+    settled: Mapping[str, GateOutcome] = {}
+
+    @staticmethod
+    def of(run: Path, commit: Oid) -> _Ahead:
+        """Return what earlier sessions of a run have determined about a commit."""
+        with contextlib.suppress(FileNotFoundError):
+            return msgspec.json.decode(_record_of(run, commit).read_bytes(), type=_Ahead)
+        return _Ahead()
+
+
+def _record_of(run: Path, commit: Oid) -> Path:
+    return run / f"foreseen-{commit}.json"
+
+
+def _look_ahead(
     workspace: GateWorkspace,
     run_request: Request,
     name: str,
@@ -92,35 +122,39 @@ def _foreseen(
     *,
     fresh: bool,
     say: Callable[[str], None],
-) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass; the first session of a run checks all of them."""
-    record = workspace.run / f"foreseen-{workspace.slot.commit}.json"
-    with (workspace.run / "foreseen.lock").open("a+") as lock:
+) -> _Ahead:
+    """Determine the gates of this process that need no run, unless an earlier session has."""
+    run, commit = workspace.run, workspace.slot.commit
+    with (run / "foreseen.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        known: dict[str, Any] = json.loads(record.read_bytes()) if record.exists() else {"asked": [], "stopped": {}}
-        if name not in known["asked"]:
-            gates = [run_request.gate(each) for each in dict.fromkeys([name, *chosen])]
-            stopped = _preflight(workspace, run_request, gates, fresh=fresh)
-            for outcome in stopped.values():
-                say(f"{outcome.gate} will not pass ({outcome.verdict.value}): {outcome.diagnosis}")
-                if outcome.fix:
-                    say(f"next: {outcome.fix}")
-            known["asked"] += [gate.name for gate in gates]
-            known["stopped"] |= {each: outcome.to_json() for each, outcome in stopped.items()}
-            replace_bytes(record, json.dumps(known).encode())
-    return {each: GateOutcome.from_json(values) for each, values in known["stopped"].items()}
+        known = _Ahead.of(run, commit)
+        if name in known.asked:
+            return known
+        gates = [run_request.gate(each) for each in dict.fromkeys([name, *chosen])]
+        proven = {} if fresh else _proven(workspace, run_request, gates, say)
+        rest = [gate for gate in gates if gate.name not in proven]
+        stopped = preflight.in_slot(rest, workspace.slot, run_request.root)
+        for outcome in stopped.values():
+            say(f"{outcome.gate} will not pass ({outcome.verdict.value}): {outcome.diagnosis}")
+            if outcome.fix:
+                say(f"next: {outcome.fix}")
+        asked = (*known.asked, *(gate.name for gate in gates))
+        known = _Ahead(asked, {**known.settled, **proven, **stopped})
+        replace_bytes(_record_of(run, commit), msgspec.json.encode(known))
+    return known
 
 
-def _preflight(
-    workspace: GateWorkspace, run_request: Request, gates: Sequence[Gate], *, fresh: bool
+def _proven(
+    workspace: GateWorkspace, run_request: Request, gates: Sequence[Gate], say: Callable[[str], None]
 ) -> dict[str, GateOutcome]:
-    """Return the gates that cannot pass, except those with a receipt."""
-    proven: Collection[str] = ()
-    if not fresh:
-        tools = tools_for(workspace.slot.tree, run_request.root, sandbox=any(gate.sandbox for gate in gates))
-        known = proof.known_receipts(workspace.git, workspace.tree, workspace.settings)
-        proven = preflight.proven(known, gates, workspace.tree, workspace.slot, tools)
-    return preflight.in_slot([gate for gate in gates if gate.name not in proven], workspace.slot, run_request.root)
+    """Return the gates that a receipt proves; the messages about others follow when those run."""
+    messages: list[str] = []
+    tools = tools_for(workspace.slot.tree, run_request.root, sandbox=any(gate.sandbox for gate in gates))
+    known = proof.known_receipts(workspace.git, workspace.tree, workspace.settings, messages.append)
+    found = preflight.proven(known, gates, workspace.tree, workspace.slot, tools)
+    for message in messages if len(found) == len(gates) else ():
+        say(message)
+    return found
 
 
 def _executor() -> str:
