@@ -46,6 +46,22 @@ def test_a_merged_entry_that_was_taken_out_of_stack_toml(staged: Stage, *, amend
     assert_known(staged)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_merged_entry_that_is_neither_in_stack_toml_nor_in_the_clone(staged: Stage, *, known: bool) -> None:
+    """GitHub knows the pull request of the earlier base, amended before its merge; a branch of that name does not."""
+    if known:
+        staged.amend(1, message="other words")
+    staged.write_stack(2, 3)
+    staged.land(1)
+    staged.clone.git("branch", "--quiet", "-D", "e1")
+    staged.clone.git("fetch", "--quiet", "--prune", "origin")
+    assert_known(staged)
+    assert restack.run(open_stack(stack="", options=Options(), reporter=Quiet())).error is None
+    asked = staged.hub.asked
+    restack.plan(open_stack(stack="", options=Options(), reporter=Quiet()))
+    assert staged.hub.asked == asked + 1  # the journal knows what the replay left
+
+
 def test_an_open_entry_that_was_taken_out_of_stack_toml(staged: Stage) -> None:
     """The pull request still targets its branch."""
     staged.write_stack(1, 3)

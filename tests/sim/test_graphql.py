@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ import pytest
 
 from support.repo import Repo
 from support.simulated import Octo
+from trunkline.domain.names import branch_name
+from trunkline.domain.repository import Repository
+from trunkline.github import opening
+from trunkline.github.client import GitHub
+from trunkline.github.decoding import decode
 from trunkline.sim.control import Control
 from trunkline.sim.graph import engine
 from trunkline.sim.graph.root import root
@@ -32,6 +37,22 @@ def one(answer: dict[str, Any]) -> dict[str, Any]:
     assert "errors" not in answer, answer["errors"]
     pull: dict[str, Any] = answer["data"]["repository"]["pullRequest"]
     return pull
+
+
+def test_the_pull_requests_that_a_branch_had(octo: Octo) -> None:
+    """GitHub's schema has the query, and the simulator's response fits: of another branch there are none."""
+    github = GitHub(Repository("github.com", *octo.slug.split("/")), octo.clone.path)
+
+    def send(query: str, variables: Mapping[str, Any], kind: type[Any], read: Callable[[Any], Any]) -> Any:
+        answer = octo.graphql(query, variables)
+        assert "errors" not in answer, answer["errors"]
+        return read(decode(answer["data"], kind))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GitHub, "graphql", lambda _, *sent: send(*sent))
+        (found,) = opening.of_branch(github, branch_name("s2"))
+        assert (found.number, found.head_oid) == (519, octo.clone.head("s2"))
+        assert opening.of_branch(github, branch_name("s4")) == ()
 
 
 def test_a_field_without_a_resolver_raises(octo: Octo) -> None:

@@ -210,6 +210,9 @@ class Hub:
             named = {name: branch for name, branch in variables.items() if name not in {"owner", "name"}}
             repository = {name: {"nodes": self._open_by(role, branch)} for name, branch in named.items()}
             return read(decode({"repository": repository}, kind))
+        if "PullsOfBranch" in query:
+            nodes = [self._whole(number) for number in self.pulls if self.pulls[number].head == variables["branch"]]
+            return read(decode({"repository": {"pullRequests": {"nodes": nodes}}}, kind))
         if "query Rules" in query:
             rules = {"isInMergeQueue": False, "isMergeQueueEnabled": False, "mergeQueueEntry": None, "baseRef": None}
             return read(decode({"repository": {"pullRequest": rules}}, kind))
@@ -252,6 +255,24 @@ class Hub:
     def _node(self, pull: Pull) -> dict[str, Any]:
         about = {"baseRefName": pull.base, "isDraft": pull.draft, "isCrossRepository": False}
         return {"number": pull.number, "url": self._url(pull), **about}
+
+    def _whole(self, number: int) -> dict[str, Any]:
+        """Return a pull request as the fragment `entry` queries it."""
+        pr = self._shown(pr_number(number))
+        merge = {"oid": pr.merge_commit, "parents": {"nodes": []}} if pr.merge_commit else None
+        pushed = [
+            {
+                f"{side}Commit": {"oid": oid} if oid else None
+                for side, oid in (("before", each.before), ("after", each.after))
+            }
+            for each in pr.force_pushes
+        ]
+        return {
+            "id": "", "number": pr.number, "title": pr.title, "url": "", "state": pr.state.value, "isDraft": pr.draft,
+            "body": pr.body, "baseRefName": pr.base, "headRefName": pr.head, "headRefOid": pr.head_oid,
+            "headRepository": {"nameWithOwner": pr.head_repository}, "mergedAt": pr.merged_at, "mergeCommit": merge,
+            "timelineItems": {"nodes": pushed}, "commits": {"totalCount": 0, "nodes": []},
+        }  # fmt: skip
 
     def _title(self, pull: Pull) -> str:
         return self.titles.get(pull.number, pull.head)

@@ -5,7 +5,8 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
@@ -14,9 +15,9 @@ from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
-from trunkline.domain.names import Oid
+from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
-from trunkline.domain.snapshot import PrState, Snapshot
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryFacts, EntryStatus, StackStatus, entry_states, next_command
 from trunkline.gates.proof import Surroundings
@@ -61,7 +62,14 @@ def _observed(
     earlier = EarlierTips(git)
     branches = {entry.key: branch_of(project, entry, pulls, here, earlier) for entry in stack.entries}
     trunk = snapshot.trunk if snapshot else fetched
-    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, earlier)
+    pulls_of = functools.partial(_pulls_of, project) if snapshot else None
+    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, earlier, pulls_of)
+
+
+def _pulls_of(project: Project, branch: BranchName) -> Sequence[PullRequest]:
+    from trunkline.github import opening  # noqa: PLC0415 -- few stacks need it
+
+    return opening.of_branch(project.github, branch)
 
 
 def _status(

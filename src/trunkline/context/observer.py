@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Flag, auto
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from trunkline.domain.merge_choice import MergeRules
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.native import NativeStack
 from trunkline.domain.snapshot import LocalState, PullRequest, Snapshot
+from trunkline.git import history, refs
 from trunkline.github import branch_rules
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Observer:
         self._rules: MergeRules | None = None
         self._native: tuple[tuple[NativeStack, ...] | None] | None = None
         self._refused: set[Oid] = set()
+        self._outside: dict[BranchName, Sequence[PullRequest]] = {}
 
     def observe(self) -> World:
         """Return the world; only the parts that changed since the last call are observed again.
@@ -67,7 +69,20 @@ class Observer:
             self._snapshot = self._read_pulls()
         remote, branches = self._remote_refs(), self._local_branches()
         both = {name: replace(state, remote=remote.get(branch_ref(name))) for name, state in branches.items()}
-        return World(self._snapshot, remote[branch_ref(self._scope.stack.trunk)], remote, both)
+        trunk = remote[branch_ref(self._scope.stack.trunk)]
+        return World(self._snapshot, trunk, remote, both, self._pulls_of)
+
+    def _pulls_of(self, branch: BranchName) -> Sequence[PullRequest]:
+        """Return the pull requests that a branch had, requested once; their heads are fetched if they are missing."""
+        from trunkline.github import opening  # noqa: PLC0415 -- few stacks need it
+
+        if branch not in self._outside:
+            scope = self._scope
+            self._outside[branch] = found = opening.of_branch(scope.github, branch)
+            heads = [head for pr in found for head in (pr.head_oid, *pr.historical_heads)]
+            if absent := history.missing(scope.git, heads):
+                refs.fetch_commits(scope.git, scope.stack.remote, sorted(absent))
+        return self._outside[branch]
 
     def _read_pulls(self) -> Snapshot:
         """Read the pull requests, and the remote's refs at the same moment."""

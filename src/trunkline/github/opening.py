@@ -10,9 +10,11 @@ import msgspec
 
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, PrNumber
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.submission import SubmitOptions, Words
 from trunkline.github.client import GitHub
 from trunkline.github.decoding import Branch, Connection, Node, Number, Resource
+from trunkline.github.pull_request_nodes import ENTRY, PullRequestNode
 
 
 class OpenedPullRequest(msgspec.Struct, frozen=True):
@@ -34,6 +36,10 @@ class _Open(Node, frozen=True):
 
 class _Answer(Node, frozen=True):
     repository: dict[str, Connection[_Open]]
+
+
+class _PullsAnswer(Node, frozen=True):
+    repository: dict[str, Connection[PullRequestNode]]
 
 
 class _Created(Resource, frozen=True):
@@ -82,6 +88,22 @@ def reading_open_ones(
 
     with _reading_open_by(github, branches, "OpenOfBranches", "headRefName") as response:
         yield lambda: own_ones(response())
+
+
+def of_branch(github: GitHub, branch: BranchName) -> tuple[PullRequest, ...]:
+    """Return the pull requests that a branch of this repository had, whatever their state, the newest first."""
+    query = (
+        "query PullsOfBranch($owner: String!, $name: String!, $branch: String!)"
+        " { repository(owner: $owner, name: $name) { pullRequests(headRefName: $branch, first: 10,"
+        " orderBy: { field: CREATED_AT, direction: DESC }) { nodes { ...entry } } } }" + ENTRY
+    )
+    variables = {"owner": github.repository.owner, "name": github.repository.name, "branch": str(branch)}
+
+    def read(answer: _PullsAnswer) -> tuple[PullRequest, ...]:
+        found = (node.of_domain() for node in answer.repository["pullRequests"].visible)
+        return tuple(pr for pr in found if pr.head_repository == github.repository.slug)
+
+    return github.graphql(query, variables, _PullsAnswer, read)
 
 
 def based_on(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, tuple[PrNumber, ...]]:

@@ -157,11 +157,16 @@ def _heads_of(view: View, entry: Entry) -> _Heads:
         current, more = _open_heads(view, entry, None)
         return _Heads(entry.label, current, [*backups, *more], trunk, rewritten=True)
     pr = view.known(entry.pr)
-    older, name, rewritten = [*backups, *pr.historical_heads], f"#{pr.number}", bool(pr.force_pushes)
+    found = _heads_on_github(view, pr)
     if pr.state is PrState.MERGED:
-        return _Heads(name, [pr.head_oid], older, _merged_base(view, pr), rewritten)
+        return replace(found, older=[*backups, *found.older])
     current, more = _open_heads(view, entry, pr)
-    return _Heads(name, current, [*older, *more], trunk, rewritten)
+    return replace(found, current=current, older=[*backups, *found.older, *more])
+
+
+def _heads_on_github(view: View, pr: PullRequest) -> _Heads:
+    base = _merged_base(view, pr) if pr.state is PrState.MERGED else view.world.trunk
+    return _Heads(f"#{pr.number}", [pr.head_oid], pr.historical_heads, base, bool(pr.force_pushes))
 
 
 def _open_heads(view: View, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
@@ -190,7 +195,9 @@ def _merged_base(view: View, pr: PullRequest) -> Oid:
 def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
     """Yield the branches that the pull request targets or targeted, if they belong to no entry.
 
-    An entry that was merged may have been taken out of stack.toml. The branch then targets trunk.
+    An entry that was merged may have been taken out of stack.toml. The branch then targets trunk. If no
+    head of it that is known here is contained, GitHub is queried for its pull requests: the clone may
+    be new, or the merged branch deleted. A branch that a replay of ours made contains none of them.
     """
     pr = view.world.snapshot.pr(view.entry.key)
     for name in bases_outside(view.stack, pr):
@@ -198,6 +205,9 @@ def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
         tip_of = refs.read_refs(view.git, *names)
         tips = [tip_of[ref] for ref in names if ref in tip_of]
         older = [*view.earlier.backups_of(name), *view.earlier.of_ref(names[1])]
+        known = any(tip in branch.names and tip != branch.child for tip in (*tips, *older))
+        if not known and journal_queries.base_of(view, branch.child) is None:
+            yield from (_parent(view, _heads_on_github(view, each), branch) for each in view.world.pulls_of(name))
         if pr is not None and name != pr.base:  # it counts only as far as the branch sits on it
             below = branch.names - {branch.child}
             tips, older = [tip for tip in tips if tip in below], [tip for tip in older if tip in below]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from trunkline.context.view import View
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
-from trunkline.domain.names import EntryKey, Oid, branch_ref, short
+from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import Side
@@ -58,6 +58,7 @@ class ObservedStack(msgspec.Struct, frozen=True):
         branches: the branch of each entry.
         here: the refs of the stack (`refs_of`).
         earlier: former tips of branches.
+        pulls_of: return the pull requests that a branch without an entry had; None: GitHub is not queried.
     """
 
     project: Project
@@ -68,6 +69,7 @@ class ObservedStack(msgspec.Struct, frozen=True):
     branches: Mapping[EntryKey, Branch]
     here: Mapping[str, Oid]
     earlier: EarlierTips
+    pulls_of: Callable[[BranchName], Sequence[PullRequest]] | None = None
 
     def off_base(self, entry: Entry) -> tuple[str, ...]:
         """Return why an entry is not on its base: trunk, or the nearest unmerged entry below."""
@@ -146,7 +148,15 @@ class ObservedStack(msgspec.Struct, frozen=True):
         }
         remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
         pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
-        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local)
+        unknown = list[BranchName]()
+
+        def pulls_of(name: BranchName) -> Sequence[PullRequest]:
+            found = self.pulls_of(name) if self.pulls_of is not None else ()
+            if self.pulls_of is None or history.missing(self.project.git, [pr.head_oid for pr in found]):
+                unknown.append(name)
+            return found
+
+        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local, pulls_of)
         heads = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
         decisions = Decisions(rewritten=heads)  # a restack takes over these heads, which may be the remote's
         view = View(self.project, entry, True, world, self.machine, decisions, self.earlier)
@@ -154,7 +164,7 @@ class ObservedStack(msgspec.Struct, frozen=True):
             found = fork_point.decide(gather(view, head))
         except TrunklineError:  # the task that needs the answer reports the error
             return otherwise
-        return None if found.questions else len(found.own)
+        return None if found.questions or unknown else len(found.own)
 
     def gates(self, entry: Entry) -> Evidence:
         """Return every gate with its outcome on the entry's head."""
