@@ -50,7 +50,7 @@ def test_one_command_lands_the_entry(landing: Landing) -> None:
     pull = landing.pr(519)
     assert (pull["draft"], pull["base"], pull["state"]) == (False, "main", "OPEN")
     assert pull["head_oid"] == landing.remote_head("feat/two")
-    assert ran.out.rstrip().splitlines()[-1] == "next: invoke rebase --pr 520"
+    assert ran.out.rstrip().splitlines()[-1] == "next: invoke rebase --pr 520   # once #519 is merged"
 
 
 def test_the_authors_text_stays_byte_for_byte(landing: Landing) -> None:

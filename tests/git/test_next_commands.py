@@ -71,7 +71,7 @@ def test_status_of_a_draft(person: Typist) -> None:
     person.follow(person("invoke status"), "domain/status.py:_typed", "invoke rebase --pr 1")
     person.desk.merge(1)
     done = person.follow(person("invoke plan --pr 2"), "tasks/inspection.py:plan", "invoke rebase --pr 2")
-    assert done.next[-1] == "invoke rebase --pr 3"
+    assert done.next[-1] == "invoke rebase --pr 3   # once #2 is merged"
     person.follow(done, "steps/next_entry.py:landing", code=5)  # #2 is not merged yet, and says so
     person.desk.merge(2)
     person.follow(done, "steps/next_entry.py:landing", "invoke rebase --pr 3")

@@ -52,6 +52,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the branch that is checked out: that of #519, unless the test changes it."""
     held = ["two"]
     monkeypatch.setattr("trunkline.git.refs.current_branch", lambda _git: held[0])
+    monkeypatch.setattr(gates, "changed_paths", lambda _git: ())
     return held
 
 
@@ -97,6 +98,15 @@ def test_what_a_commit_mends_is_mended_on_its_branch(checkout: list[str]) -> Non
     assert gates.to_edit(there.git, there.entry, [full, unavailable("msrv")]) == ()
     checkout[0] = "two"
     assert gates._failure(there, TIP, [failed("build")]).next_commands[0] == "cargo generate-lockfile"
+
+
+def test_uncommitted_changes_are_no_part_of_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody edited the files and continued: the same commit fails again, until `amend` takes the edits."""
+    there = context()
+    monkeypatch.setattr(gates, "changed_paths", lambda _git: ("src/lib.rs",))
+    amend = "invoke amend --all   # takes your uncommitted changes into #519"
+    assert gates.to_edit(there.git, there.entry, [GateOutcome("clippy", Verdict.FAILED)]) == (amend,)
+    assert gates.to_edit(there.git, there.entry, [unavailable("msrv")]) == ()
 
 
 def test_a_person_may_go_on_without_what_is_unavailable() -> None:

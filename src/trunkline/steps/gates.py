@@ -26,6 +26,7 @@ from trunkline.gates.catalogue import gate_names
 from trunkline.gates.run import gate_commit
 from trunkline.git import refs
 from trunkline.git.git import Git
+from trunkline.git.work_trees import changed_paths
 from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
@@ -229,13 +230,19 @@ def _failure(
 def to_edit(git: Git, entry: Entry, wrong: Collection[GateOutcome]) -> tuple[str, ...]:
     """Return the command that checks out the entry's branch, if a commit there has to mend a failure.
 
+    Where it is checked out, the command takes its uncommitted changes: gates run on a commit.
+
     The commands that fix Cargo.lock commit to the branch that is checked out.
     """
     failed = [each for each in wrong if each.verdict is Verdict.FAILED and not each.inherited]
     is_edit = any(not each.fix or each.cause in _MENDED_BY_A_COMMIT for each in failed)
-    if not is_edit or refs.current_branch(git) == entry.branch:
+    if not is_edit:
         return ()
-    return (task_command("switch", "--pr", entry.key, comment=f"to mend {entry.label} there"),)
+    if refs.current_branch(git) != entry.branch:
+        return (task_command("switch", "--pr", entry.key, comment=f"to mend {entry.label} there"),)
+    if not changed_paths(git):
+        return ()
+    return (task_command("amend", "--all", comment=f"takes your uncommitted changes into {entry.label}"),)
 
 
 def run_again(git: Git, outcome: GateOutcome, commit: str, pr: EntryKey) -> str:

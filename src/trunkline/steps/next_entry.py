@@ -49,6 +49,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     exists = refs.read_ref(context.git, branch_ref(above.branch)) is not None
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
     command = landing(above, context.options)
+    condition = "" if _is_merged(context) else f"once {context.entry.label} is merged"
     return Outcome(
         "next",
         f"{above.label} {above.title}".rstrip(),
@@ -56,7 +57,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
             *((context.entry.next,) if context.entry.next else ()),
             f"{state}; {above.branch}: {where}",
             *(f"to be shown: {check.text}" for check in above.checks),
-            f"once {context.entry.label} is merged: {command}",
+            *((f"{condition}: {command}",) if condition else ()),
         ),
         data={
             "pr": above.number,
@@ -64,10 +65,16 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
             "title": above.title,
             "notes": context.entry.next,
             "command": command,
+            "condition": condition,
             "branch_is_here": exists,
             "checks": [check.name for check in above.checks],
         },
     )
+
+
+def _is_merged(context: Context) -> bool:
+    found = context.world().snapshot.pr(context.entry.key)
+    return found is not None and found.state is PrState.MERGED
 
 
 def _state(state: PrState, *, draft: bool) -> str:

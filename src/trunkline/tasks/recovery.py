@@ -12,7 +12,7 @@ from trunkline.context.loading import top_of
 from trunkline.context.open_run import name_of
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
-from trunkline.domain.command import accept_unavailable, name_stack, task_command
+from trunkline.domain.command import Command, accept_unavailable, name_stack, task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import StepName
 from trunkline.git.git import Git
@@ -38,7 +38,9 @@ def conclude(session: TaskSession, scope: Scope, performed: RunResult) -> None:
         )
     following = performed.outcomes.get((StepName.NEXT, None))
     if following is not None:
-        session.terminal.next(following.data.get("command") or task_command("status"))
+        command: Command | None = following.data.get("command")
+        condition = following.data.get("condition", "")
+        session.terminal.next(Command(command.argv, condition) if command is not None else task_command("status"))
 
 
 @landing_task("continue", mutates=True)
