@@ -101,7 +101,8 @@ def test_a_parent_that_grew_and_was_squashed_before_it_was_fetched(staged: Stage
     assert_known(staged)
 
 
-def test_commits_of_one_tool_run_after_a_restack(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("parent", ["as it was", "amended", "amended, and the child restacked"])
+def test_commits_of_one_tool_run_after_a_restack(monkeypatch: pytest.MonkeyPatch, parent: str) -> None:
     """Author, second and subject of all commits are the same: what was own before the restack stays own."""
 
     def codemod(repo: Repo, number: int, index: int) -> None:
@@ -109,6 +110,11 @@ def test_commits_of_one_tool_run_after_a_restack(monkeypatch: pytest.MonkeyPatch
         repo.commit("codemod", {f"m{number}-{index}.txt": "x\n"}, author="Bot")
 
     with stage(monkeypatch, entries=2, fill=codemod) as staged:
+        if parent != "as it was":
+            staged.amend(1, message="codemod")
+        if parent == "amended, and the child restacked":
+            assert restack.run(open_stack(stack="", options=Options(), reporter=Quiet())).error is None
+            staged.owns(2, staged.hub.tip(staged.names[1]))
         staged.land(1)
         assert restack.run(open_stack(stack="", options=Options(), reporter=Quiet())).error is None
         staged.owns(2, staged.trunk_tip())

@@ -72,9 +72,9 @@ def test_status_of_a_draft(person: Typist) -> None:
     person.desk.merge(1)
     done = person.follow(person("invoke plan --pr 2"), "tasks/inspection.py:plan", "invoke rebase --pr 2")
     assert done.next[-1] == "invoke rebase --pr 3   # once #2 is merged"
-    person.follow(done, "steps/next_entry.py:landing", code=5)  # #2 is not merged yet, and says so
+    person.follow(done, "tasks/recovery.py:conclude", code=5)  # #2 is not merged yet, and says so
     person.desk.merge(2)
-    person.follow(done, "steps/next_entry.py:landing", "invoke rebase --pr 3")
+    person.follow(done, "tasks/recovery.py:conclude", "invoke rebase --pr 3")
 
 
 def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
@@ -693,6 +693,8 @@ ELSEWHERE: dict[str, str] = {
     "steps/merge.py:landed": AGAIN,
     "steps/merge.py:wait_for_queue": "tests/e2e/test_land.py::test_leaving_the_merge_queue_stops_it",
     "steps/merge.py:wait_for_queue.look": AGAIN,
+    "steps/next_entry.py:landing": "tests/unit/test_commands.py::"
+    "test_the_command_for_the_entry_above_accepts_what_this_one_did",
     "steps/gates.py:run_again": "tests/unit/test_gates_step.py::test_gates_with_one_cause_are_one_failure",
     "steps/merge.py:run": AGAIN,
     "steps/note.py:_checked": AGAIN,

@@ -81,22 +81,26 @@ def _entry_of(view: View, parent: Parent) -> Entry | None:
 
 
 def _earlier(view: View, branch: _Branch, parents: Sequence[Parent], parent: Parent) -> tuple[Commit, ...]:
-    """Return the own commits of the branch's earlier heads that contain a head of a parent.
+    """Return commits that are the entry's own for certain, whatever they are similar to.
 
-    Only if the parent was never force-pushed: then object ids alone decided about those heads.
+    They are the own commits of the branch's earlier heads that contain a head of the parent, where
+    object ids alone decided; if the parent was force-pushed, a head as it is now or was merged. And
+    they are the commits of our replays onto a trunk with the merged parent, which does not change
+    any more.
     """
     git, pr = view.git, view.world.snapshot.pr(view.entry.key)
     entry = _entry_of(view, parent)
     below = view.world.snapshot.pr(entry.key) if entry is not None else None
-    if below is None or below.force_pushes:
+    if below is None:
         return ()
     heads = [*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ())]
     present = [head for head in history.present(git, heads) if head != branch.child]
-    containing = [
-        head for head in present if any(history.is_ancestor(git, known.oid, head) for known in parent.heads)
-    ]
+    sure = [head.oid for head in parent.heads if head.current or not below.force_pushes]
+    containing = [head for head in present if any(history.is_ancestor(git, name, head) for name in sure)]
     known = [head.oid for each in parents for head in each.heads]
-    return history.with_patch_ids(git, history.reachable(git, containing, [view.world.trunk, *known]))
+    found = history.with_patch_ids(git, history.reachable(git, containing, [view.world.trunk, *known]))
+    merged = journal_queries.made_onto(view, below.merge_commit) if below.merge_commit is not None else ()
+    return (*found, *history.with_patch_ids(git, history.read_commits(git, history.present(git, merged))))
 
 
 def _parents(view: View, branch: _Branch) -> Iterator[Parent]:

@@ -96,8 +96,8 @@ class Evidence:
         superseded: return whether a list of commits changes files, and changes nothing when merged
             into the base as one change.
         similar: pair commits of two lists by their diffs, as `git range-diff` does.
-        earlier: return the own commits of the entry's earlier heads that contain a parent's head,
-            with patch ids; none if the parent was force-pushed.
+        earlier: return commits that are the entry's own whatever they are similar to: those of its
+            earlier heads that contain a parent's head, and those that replays made; with patch ids.
         left_out: return the commits that a person left out of a parent, by `skip` for example.
     """
 

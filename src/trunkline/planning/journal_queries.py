@@ -76,6 +76,17 @@ def left_out(scope: Scope) -> frozenset[Oid]:
     return frozenset(name for replayed in _replays(scope) for name in (*replayed.skipped, *replayed.dropped))
 
 
+def made_onto(scope: Scope, merge: Oid) -> tuple[Oid, ...]:
+    """Return the commits that replays of the entry onto a trunk with this merge commit made."""
+    git = scope.git
+    return tuple(
+        new
+        for replayed in _replays(scope)
+        if (base := git.resolve(replayed.base)) is not None and history.is_ancestor(git, merge, base)
+        for _old, new in replayed.mapped
+    )
+
+
 def unavailable(state: Path, tip: Oid, kind: type[records.Verdicts]) -> dict[str, str]:
     """Return the gates that the newest run on this commit could not run, each with its fix.
 
