@@ -706,6 +706,7 @@ ELSEWHERE: dict[str, str] = {
     "test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back",
     "steps/unchanged.py:renew": "tests/e2e/test_land_as_is.py::test_the_world_changes_before_the_merge",
     "operations/publish.py:set_base": "tests/git/test_land_races.py::test_somebody_acts",
+    "domain/modify_operations.py:_not_onto": "tests/git/test_leading_on.py::test_a_move_onto_another_stack",
     "planning/merged.py:merged_elsewhere": "tests/git/test_landed.py::test_merged_into_a_branch_that_does_not_land",
     "steps/wait.py:_lagging": AGAIN,
     "steps/wait.py:_draft_again": "tests/git/test_land_races.py::test_somebody_acts",

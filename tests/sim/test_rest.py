@@ -43,6 +43,13 @@ def test_a_description_has_an_end(octo: Octo) -> None:
     assert octo.pull(519)["body"] == "x" * 65_536
 
 
+def test_a_title_has_an_end(octo: Octo) -> None:
+    """256 characters are accepted, one more is not."""
+    assert octo.rest("PATCH", "pulls/519", {"title": "x" * 256})[0] == 200
+    status, answer = octo.rest("PATCH", "pulls/519", {"title": "y" * 257})
+    assert [status, detail(answer)[2]] == [422, "title is too long (maximum is 256 characters)"]
+
+
 def test_a_base_that_leaves_no_commits(octo: Octo) -> None:
     """GitHub refuses to retarget onto a branch that holds the head already."""
     status, answer = octo.rest("PATCH", "pulls/518", {"base": "s3"})

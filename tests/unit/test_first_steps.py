@@ -35,6 +35,19 @@ def test_the_program_alone_says_how_to_begin(
     assert all(word in shown for word in ("trunkline doctor", "trunkline init", "trunkline status", "--list"))
 
 
+def test_help_begins_with_the_first_commands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the tasks, then Invoke's own options."""
+    monkeypatch.setattr("sys.argv", ["trunkline", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    shown = capsys.readouterr().out
+    assert not ended.value.code
+    places = [shown.index(each) for each in ("trunkline doctor", "Subcommands:", "  absorb ", "Options before")]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize(("number", "command"), [(errno.EROFS, "ls -ld /some"), (errno.ENOSPC, "df /some")])
 def test_a_file_system_that_refuses_is_no_defect(
     number: int, command: str, capsys: pytest.CaptureFixture[str]

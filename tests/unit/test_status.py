@@ -107,7 +107,7 @@ def _stands(*states: State) -> list[EntryState]:
 @pytest.mark.parametrize(
     ("states", "command"),
     [
-        ([State.MERGED, State.MERGED], "git fetch --prune upstream   # all is merged"),
+        ([State.MERGED, State.MERGED], ""),
         ([State.MERGED, State.RESTACK, State.DRAFT], "invoke rebase --pr 2"),
         ([State.RESTACK, State.RESTACK], "invoke restack"),
         ([State.DRAFT, State.PUSH], "invoke restack"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from trunkline.commands import amend, rewriting, runner
 from trunkline.commands.rewriting import Rewriting
 from trunkline.context.run import Context
@@ -47,11 +49,9 @@ def plan(context: Context) -> tuple[tuple[Absorbed, ...], Rewriting | None]:
 
 
 def _descriptions(rows: tuple[Absorbed, ...]) -> dict[EntryKey, str]:
-    taken: dict[EntryKey, list[str]] = {}
-    for row in rows:
-        if row.entry is not None:
-            taken.setdefault(row.entry.key, []).append(row.place)
-    return {key: f"take in {count_of(len(places), 'hunk')}: {', '.join(places)}" for key, places in taken.items()}
+    """Return the description of each entry's step; the task lists the hunks themselves above the plan."""
+    taken = Counter(row.entry.key for row in rows if row.entry is not None)
+    return {key: f"take in {count_of(number, 'hunk')}" for key, number in taken.items()}
 
 
 def nothing_to_do(git: Git, rows: tuple[Absorbed, ...]) -> Outcome:

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from trunkline.commands import publish_modified, rewriting, runner
 from trunkline.commands.rewriting import Rewriting
+from trunkline.context.loading import load_stacks
 from trunkline.context.project import Project
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.view import View
@@ -110,6 +111,19 @@ def after(stacked: Stacked, operation: Operation) -> tuple[EntryLine, ...]:
         UsageError: the operation does not fit the stack.
     """
     return applied(lines_of(stacked.today), operation)
+
+
+def stack_with(context: Context, name: str) -> str:
+    """Return the other stack of stack.toml that has an entry of a name, by number or branch; "" if none has."""
+    wanted_name = name.removeprefix("#")
+    return next(
+        (
+            stack.name for stack in load_stacks(context.git)
+            if stack.name != context.stack.name
+            and any(wanted_name in {str(entry.key), str(entry.branch)} for entry in stack.entries)
+        ),
+        "",
+    )  # fmt: skip
 
 
 def plan(

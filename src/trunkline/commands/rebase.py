@@ -36,7 +36,6 @@ from trunkline.steps import (
 )
 
 _PLANNERS_OFFLINE: dict[StepName, Callable[[Scope], Step]] = {
-    StepName.FETCH: fetch.plan,
     StepName.FMT: fmt.plan,
     StepName.GATES: gates.plan,
     StepName.CHECKS: checks.plan,
@@ -48,6 +47,7 @@ _PLANNERS: dict[StepName, Callable[[View], Step]] = {
     **_PLANNERS_OFFLINE,
     StepName.VERIFY_MERGED: verify_merged.plan,
     StepName.SWITCH: switch.plan,
+    StepName.FETCH: fetch.plan_in_run,
     StepName.REPLAY: replay.plan,
     StepName.PUSH: push.plan,
     StepName.READY: ready.plan,
@@ -80,7 +80,6 @@ def _push_within_rebase(context: Context, step_context: StepContext) -> Outcome:
 
 _PLANNERS_IN_REBASE = {
     **_PLANNERS,
-    StepName.FETCH: fetch.plan_in_run,
     StepName.SWITCH: switch.plan_in_rebase,
     StepName.PUSH: push.plan_in_rebase,
     StepName.READY: ready.plan_in_rebase,

@@ -1,4 +1,4 @@
-"""Command `rescue`: reopen a pull request that was closed because its base branch was deleted."""
+"""Command `rescue`: reopen a pull request that was closed by hand or because its base branch was deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def forecast(context: Context) -> Plan:
 
     Raises:
         Paused: a paused run needs the branches as they are.
-        Refused: the pull request is open or merged, it landed, it was closed by hand, or its base is unknown.
+        Refused: the pull request is open or merged, it landed, or its base is unknown.
     """
     runner.refuse_while_paused(context, (StepName.RESCUE,))
     step = rescue.plan(context.view())

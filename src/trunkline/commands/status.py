@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.landed import recognised
+from trunkline.context.observation import local_state
 from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Project
 from trunkline.context.run import Context
@@ -19,9 +20,10 @@ from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
-from trunkline.domain.status import EntryFacts, EntryStatus, StackStatus, entry_states, next_command
+from trunkline.domain.status import EntryFacts, EntryStatus, StackStatus, State, entry_states, next_command
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
+from trunkline.git.git import Git
 from trunkline.planning import misplaced_commits
 from trunkline.planning.known_heads import refs_of
 from trunkline.planning.misplaced_commits import Misplaced
@@ -93,15 +95,30 @@ def _status(
     run = open_run(project.state)
     stands = described(run) if run is not None else None
     leave_for = stack.trunk if any(row.current for row in rows) else ""
-    usual = next_command(states, stack.remote, leave_for=leave_for)
+    done = not any(state.state is not State.MERGED for state in states)
+    untidy = done and any(_is_left(project.git, seen, entry) for entry in stack.entries)
+    usual = next_command(states, stack.remote, leave_for=leave_for, untidy=untidy)
     command = stands.commands[0] if stands else astray.command if astray else usual
     open_ = [pr.number for pr in seen.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
     moved = f"{project.tracking} moved on since it was fetched" if seen.trunk != seen.fetched else ""
     unknown = f"offline: GitHub's state is unknown; {stack.remote} is as of the last fetch" if offline else ""
     unlinked = _unlinked(stack, link) if link is not None else ""
-    notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked)))
+    finished = f"all of {stack.name or 'the stack'} is merged, and nothing is left to do" if done else ""
+    finished = "" if command else finished
+    notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked, finished)))
     return StackStatus(stack, seen.trunk, rows, command, notes, stands, link)
+
+
+def _is_left(git: Git, seen: ObservedStack, entry: Entry) -> bool:
+    """Return whether `sync` would delete the local branch of a merged entry."""
+    tip, pr = seen.branches[entry.key].ours, seen.pulls[entry.key]
+    return (
+        tip is not None
+        and pr is not None
+        and history.is_ancestor(git, tip, pr.head_oid)
+        and not local_state(git, entry.branch).use
+    )
 
 
 def _facts(seen: ObservedStack, entry: Entry, astray: Misplaced | None, *, offline: bool) -> EntryFacts:

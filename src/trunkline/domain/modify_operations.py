@@ -28,6 +28,7 @@ class Operation(msgspec.Struct, frozen=True):
         paths: files whose changes a split commit begins with, separated by commas.
         message: the message of a reword.
         closes: pull requests of entries that leave the stack are closed.
+        elsewhere: the other stack that has the entry `onto`.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Operation(msgspec.Struct, frozen=True):
     message: str = ""
     paths: str = ""
     closes: bool = False
+    elsewhere: str = ""
 
 
 def applied(lines: Lines, operation: Operation) -> Lines:
@@ -60,13 +62,22 @@ def _move(lines: Lines, operation: Operation) -> Lines:
     moved = lines[_position(lines, operation.name)]
     others = [line for line in lines if line is not moved]
     if operation.onto != operation.trunk and _found(others, operation.onto) is None:
-        raise WrongFlag(
-            f"--onto {operation.onto}: the stack has no other open entry of that name",
-            why=f"it has {_listed(others)}; {operation.trunk} is the bottom of the stack",
-            flags={"onto": operation.trunk},
-        )
+        raise _not_onto(others, operation)
     at = 0 if operation.onto == operation.trunk else _position(others, operation.onto) + 1
     return (*others[:at], moved, *others[at:])
+
+
+def _not_onto(others: Sequence[EntryLine], operation: Operation) -> UsageError:
+    """Return the error for a move onto something that is no other open entry of the stack."""
+    what = f"--onto {operation.onto}: the stack has no other open entry of that name"
+    if operation.elsewhere:
+        return UsageError(
+            f"--onto {operation.onto}: it is an entry of the stack {operation.elsewhere}",
+            why="an entry moves within its own stack; nothing was changed. The lines of this one:",
+            next_command=task_command("modify", "--print"),
+        )
+    why = f"it has {_listed(others)}; {operation.trunk} is the bottom of the stack"
+    return WrongFlag(what, why=why, flags={"onto": operation.trunk})
 
 
 def _drop(lines: Lines, operation: Operation) -> Lines:

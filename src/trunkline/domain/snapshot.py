@@ -175,3 +175,12 @@ class LocalState(msgspec.Struct, frozen=True):
     changes: tuple[str, ...] = ()
     rebasing: str = ""
     unfinished: str = ""
+
+    @property
+    def use(self) -> str:
+        """Reason for which the branch cannot be deleted, as a sentence; "" if no work tree uses it."""
+        if self.rebasing:
+            return f"it is being rebased in {self.rebasing}"
+        if self.elsewhere:
+            return f"it is checked out in {self.elsewhere}"
+        return "it is checked out" if self.checked_out else ""

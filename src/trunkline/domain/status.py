@@ -248,19 +248,22 @@ def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
     return EntryState(facts.key, _OF_READY[readiness.state], (*readiness.why, *beside))
 
 
-def next_command(entry_states: Sequence[EntryState], remote: str, *, leave_for: str = "") -> str:
-    """Return the next command for a stack, decided by its lowest unmerged entry.
+def next_command(
+    entry_states: Sequence[EntryState], remote: str, *, leave_for: str = "", untidy: bool = False
+) -> str:
+    """Return the next command for a stack, decided by its lowest unmerged entry; "" if nothing is left to do.
 
     Args:
         entry_states: bottom first.
         remote: the remote's name.
         leave_for: the trunk, if an entry's branch is checked out; `sync` keeps a branch that is.
+        untidy: `sync` would delete local branches of merged entries.
     """
     open_ = [standing for standing in entry_states if standing.state is not State.MERGED]
     if not open_ and leave_for:
         return f"git switch {shlex.quote(leave_for)}   # all is merged"
     if not open_:
-        return f"git fetch --prune {shlex.quote(remote)}   # all is merged"
+        return task_command("sync", comment="all is merged; this deletes the local branches") if untidy else ""
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
     if stuck is not None:
@@ -296,9 +299,9 @@ _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.RED: "gh pr checks {pr}",
     State.CI: "gh pr checks {pr} --watch",
     State.CI_DOWN: ("land", "--require", "gates"),
-    State.REVIEW: "gh pr view {pr} --web",
+    State.REVIEW: "gh pr view {pr}",
     State.GITHUB: ("status",),
-    State.RULE: "gh pr view {pr} --web",
+    State.RULE: "gh pr view {pr}",
     State.BLOCKED: ("land",),
     State.READY: ("land",),
     State.UNSUBMITTED: ("submit",),

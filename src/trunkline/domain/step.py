@@ -64,8 +64,12 @@ StepKey = tuple[StepName, EntryKey | None]
 """The key of a step within a plan: its name, and its entry in a plan for several."""
 
 
-def step_names(text: str) -> frozenset[StepName]:
+def step_names(text: str, *, accepted: str = "") -> frozenset[StepName]:
     """Return the steps in the value of `--skip`, separated by commas.
+
+    Args:
+        text: the value.
+        accepted: the value of `--accept-unavailable`, which the corrected command keeps.
 
     Raises:
         WrongFlag: a name is not a step; of a gate, the next command accepts that it is unavailable.
@@ -79,7 +83,7 @@ def step_names(text: str) -> frozenset[StepName]:
             why="a gate that cannot run here is accepted by name; `--skip gates` skips all of them",
             flags={
                 "skip": ",".join(name for name in names if name not in gates),
-                "accept-unavailable": ",".join(gates),
+                "accept-unavailable": ",".join(dict.fromkeys((*listed(accepted), *gates))),
             },
         )
     require_known("skip", names, tuple(known), "step")

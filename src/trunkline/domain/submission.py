@@ -88,6 +88,11 @@ def words_of(commits: Sequence[Commit], *, title: str, template: str) -> Words:
     return Words(title or commits[0].subject, "\n\n".join(parts) + ("\n" if parts else ""))
 
 
+def beginning_with(whole: str, words: Words, title: str) -> Words:
+    """Return words with a shortened title, whose description begins with the whole title."""
+    return Words(title, f"{whole}\n\n{words.body}".rstrip("\n") + "\n")
+
+
 def edited(text: str) -> Words | None:
     """Return the title and the description of an edited text; None if the title is empty."""
     title, _, body = text.replace("\r\n", "\n").lstrip("\n").partition("\n")

@@ -9,6 +9,8 @@ NAMES = ("title", "number", "position", "count")
 """The names in the title of a squash commit."""
 POSITION_NAMES = ("title", "position", "count")
 """The names in the title of a pull request, whose number is not known before it is created."""
+LONGEST = 256
+"""The most characters of a pull request's title; GitHub rejects more: "title is too long"."""
 _PART = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
 _SOUGHT = {"{title}": "(?P<title>.+)", "{position}": "[0-9]+", "{count}": "[0-9]+"}
 
@@ -58,5 +60,19 @@ def plain(template: str, text: str) -> str | None:
 
 
 def numbered(template: str, text: str, *, position: int, count: int) -> str:
-    """Return a plain title with its position; without a template the title itself."""
-    return fill(template, {"title": text, "position": position, "count": count}).strip() if template else text
+    """Return a plain title with its position; without a template the title itself.
+
+    A text that would make it longer than `LONGEST` is shortened, and ends with an ellipsis.
+    """
+
+    def filled(text: str) -> str:
+        return fill(template, {"title": text, "position": position, "count": count}).strip() if template else text
+
+    whole = filled(text)
+    over = len(whole) - LONGEST
+    return filled(shortened(text, len(text) - over)) if over > 0 else whole
+
+
+def shortened(text: str, room: int = LONGEST) -> str:
+    """Return a text of at most this many characters; a shortened one ends with an ellipsis."""
+    return text if len(text) <= room else f"{text[: max(room - 1, 0)].rstrip()}…"

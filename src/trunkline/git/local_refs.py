@@ -146,6 +146,11 @@ def update_tracking_refs_of(git: Git, lock: RepositoryLock, remote: str, tips: M
             move_ref(git, lock, ref, new=tip, old=current.get(ref), why="pushed")
 
 
+def has_upstream(git: Git, branch: BranchName) -> bool:
+    """Return whether a local branch has an upstream, which may be another branch than the remote's of its name."""
+    return git.query("config", "--get", f"branch.{branch}.merge", ok=(0, 1)).returncode == 0
+
+
 def set_upstream(git: Git, lock: RepositoryLock, remote: str, branch: BranchName) -> None:
     """Set the upstream of a local branch to the remote's branch of the same name."""
     upstream = f"--set-upstream-to={remote}/{branch}"

@@ -91,7 +91,7 @@ def add(git: Git, lock: RepositoryLock, lines: Mapping[Oid, Sequence[str]]) -> N
     Raises:
         ExternalError: the ref of the notes holds something else, or git cannot write it.
     """
-    held = refs.read_ref(git, REF) is not None
+    held = _is_held(git)
     if held and (kind := git.query("cat-file", "-t", REF).text) != "commit":
         raise _no_notes(REF, kind)
     for commit, ours in lines.items():
@@ -100,6 +100,23 @@ def add(git: Git, lock: RepositoryLock, lines: Mapping[Oid, Sequence[str]]) -> N
         if united != sorted(existing) and has_object(git, commit):
             content = "".join(f"{line}\n" for line in united).encode()
             _write(git, lock, "add", "-f", "-F", "-", commit, stdin=content)
+
+
+def _is_held(git: Git) -> bool:
+    """Return whether the ref of our notes exists.
+
+    Raises:
+        ExternalError: it is a symbolic ref; git would write the notes to the ref behind it, which may be a branch.
+    """
+    listed = git.query("for-each-ref", "--format=%(refname) %(symref)", REF).lines
+    target = next((line.partition(" ")[2] for line in listed if line.startswith(f"{REF} ")), None)
+    if target:
+        raise ExternalError(
+            f"{REF} is a symbolic ref to {target}",
+            why=f"receipts would be written to {target}; nothing was written",
+            next_command=f"git symbolic-ref --delete {REF}",
+        )
+    return target is not None
 
 
 def _write(git: Git, lock: RepositoryLock, *args: str, stdin: bytes = b"") -> None:
@@ -141,7 +158,7 @@ def pull(git: Git, lock: RepositoryLock, remote: str) -> Oid | None:
             next_command=f"git push {shlex.quote(remote)} --delete {REF}   # removes it for everybody",
         )
     _move_copy(git, lock, remote, theirs)
-    if refs.read_ref(git, REF) is None:
+    if not _is_held(git):
         local_refs.move_ref(git, lock, REF, new=theirs, old=None, why=f"notes of {remote}")
     else:
         _write(git, lock, "merge", "--quiet", "-s", "cat_sort_uniq", copy_of(remote))

@@ -10,7 +10,6 @@ from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.changes import LocalMoved, RemoteMoved
 from trunkline.domain.names import oid, short
-from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
@@ -30,9 +29,9 @@ def delete_here(context: Context, step_context: StepContext, change: LocalMoved)
     if not change.is_ours(held):
         raise drift(context.entry, (f"{name} is at {short(held)}",))
     local = local_state(git, name)
-    if in_use := _use(local):
+    if in_use := local.use:
         again = f"to delete it: git switch {shlex.quote(context.stack.trunk)} && git branch -D {shlex.quote(name)}"
-        return Outcome("branch", f"{name} stays: it is {in_use}", StepStatus.WARNED, (again,))
+        return Outcome("branch", f"{name} stays: {in_use}", StepStatus.WARNED, (again,))
     tip = oid(held)
     local_refs.back_up(git, step_context.lock, name, tip)
     step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=tip, taken_back=True))
@@ -40,15 +39,6 @@ def delete_here(context: Context, step_context: StepContext, change: LocalMoved)
     git.mutate(step_context.lock, "config", "--local", "--remove-section", f"branch.{name}", ok=(0, 1, 128))
     context.observer.changed(Part.LOCAL)
     return Outcome("branch", f"{name}, which the run created, is removed")
-
-
-def _use(local: LocalState) -> str:
-    """Return where a branch is in use; "" if it is not."""
-    if local.rebasing:
-        return f"being rebased in {local.rebasing}"
-    if local.elsewhere:
-        return f"checked out in {local.elsewhere}"
-    return "checked out" if local.checked_out else ""
 
 
 def delete_on_remote(context: Context, step_context: StepContext, change: RemoteMoved) -> Outcome:

@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from trunkline.context.project import Reporter
+from trunkline.context.project import Project, Reporter
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue, gate_names
 from trunkline.gates.estimate import Estimate, estimate
@@ -21,6 +22,21 @@ from trunkline.gates.executor import GateJob
 from trunkline.gates.run import LOCAL, run_gate_jobs
 from trunkline.git import refs
 from trunkline.git.git import Git
+
+
+def unmerged(project: Project) -> tuple[Entry, ...]:
+    """Return the entries that GitHub has not merged.
+
+    Raises:
+        TrunklineError: the request to GitHub failed.
+    """
+    with project.reading_pulls(merging=False) as response:
+        pulls = response()
+    found = {entry.key: pulls.pr(entry.key) for entry in project.stack.entries}
+    return tuple(
+        entry for entry in project.stack.entries
+        if (pr := found[entry.key]) is None or pr.state is not PrState.MERGED
+    )  # fmt: skip
 
 
 class GatedEntry(msgspec.Struct, frozen=True):

@@ -29,7 +29,9 @@ def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
         raise Refused(
             f"{entry.label} below is not merged yet",
             why=f"it is {'a draft' if pr.draft else 'open'}: {pr.url}",
-            next_command=task_command("rebase", "--pr", entry.key) if pr.draft else f"gh pr view {entry.pr} --web",
+            next_command=task_command("rebase", "--pr", entry.key)
+            if pr.draft
+            else task_command("status", comment=f"shows what {entry.label} waits for"),
         )
     if pr.state is PrState.CLOSED:
         raise Refused(

@@ -12,6 +12,7 @@ from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 if TYPE_CHECKING:
     from trunkline.sim.world import World
 
+_LONGEST_TITLE = 256
 _LONGEST_BODY = 65_536  # GitHub's error for more: "body is too long (maximum is 65536 characters)"
 
 
@@ -38,6 +39,7 @@ def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
     if owner and owner != repository.owner:
         raise NotSimulatedError(f"a pull request from the fork of {owner}")
     _check_branches(world, repository, branch, base)
+    _refuse_long(title)
     chosen = number or repository.next_number
     if chosen in repository.pulls:
         raise GitHubRefusal(RefusalKind.INVALID, f"pull request {chosen} exists already", field="number")
@@ -76,17 +78,29 @@ def edit(
 
     Raises:
         GitHubRefusal: the base of a closed pull request, a missing base, or one that leaves no
-            commits; a body that is too long.
+            commits; a title or a body that is too long.
     """
     if body is not None and len(body) > _LONGEST_BODY:
         message = f"body is too long (maximum is {_LONGEST_BODY} characters)"
         raise GitHubRefusal(RefusalKind.INVALID, message, field="body")
+    _refuse_long(title or "")
     if title == "":
         raise GitHubRefusal(RefusalKind.INVALID, "title can't be blank", field="title", code="missing_field")
     if base is not None:
         pull = _rebased(world, repository, pull, base, actor)
     changed = replace(pull, title=pull.title if title is None else title, body=pull.body if body is None else body)
     return world.put(repository, changed)
+
+
+def _refuse_long(title: str) -> None:
+    """Refuse a title that GitHub refuses ("title is too long (maximum is 256 characters)").
+
+    Raises:
+        GitHubRefusal: it is too long.
+    """
+    if len(title) > _LONGEST_TITLE:
+        message = f"title is too long (maximum is {_LONGEST_TITLE} characters)"
+        raise GitHubRefusal(RefusalKind.INVALID, message, field="title")
 
 
 def _rebased(world: World, repository: Repository, pull: PullRequest, base: str, actor: str) -> PullRequest:

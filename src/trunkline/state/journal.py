@@ -29,7 +29,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.records import AnyRecord, BranchMoved, CheckoutSwitched, Paused, Record, RunStarted
 from trunkline.state.lock import RepositoryLock
-from trunkline.system.files import append_line, private_directory, sync
+from trunkline.system.files import append_line, open_regular, private_directory, sync
 
 VERSION = 2
 """The format of a line. Version 1, of development versions before 0.1.0, had records without types."""
@@ -143,7 +143,7 @@ class Run(msgspec.Struct, frozen=True):
                 f"the journal of run {self.id} is damaged",
                 why=f"{self.damaged}\nbranches stay as they are, and the tips that the run replaced are kept under "
                 f"refs/trunkline/backup/{self.id}/; to read the journal, and to set it aside:",
-                next_command=(f"less {path}", f"mv {path} {path}.damaged"),
+                next_command=(f"{'less' if self.path.is_file() else 'ls -ld'} {path}", f"mv {path} {path}.damaged"),
             )
         return Refused(
             f"the journal of run {self.id} has format {self.version}; this version of trunkline reads {VERSION}",
@@ -259,7 +259,7 @@ def read(path: Path) -> Run:
     try:
         lines = _whole_lines(path)
     except OSError as error:
-        return Run(path.parent.name, path, (), f"it cannot be read: {error.strerror}")
+        return Run(path.parent.name, path, (), f"it cannot be read: {error.strerror or error}")
     for number, line in enumerate(lines):
         try:
             raw = json.loads(line)
@@ -284,7 +284,7 @@ def read(path: Path) -> Run:
 def ending(path: Path) -> str:
     """Return the kind of a journal's last record if it is `finished` or `aborted`, else ""; reads only the end."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             last = stream.read().removesuffix(b"\n").rpartition(b"\n")[2]
         kind = str(json.loads(last).get("kind"))
@@ -296,7 +296,7 @@ def ending(path: Path) -> str:
 def first_record(path: Path) -> RunStarted | None:
     """Return a journal's first record, or None where it cannot be read; checks no hash."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             raw = json.loads(stream.readline())
         first = records.decode({key: value for key, value in raw.items() if key not in _CHAIN})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -317,7 +317,8 @@ def runs(state: Path) -> Iterator[Run]:
 
 def _whole_lines(path: Path) -> list[bytes]:
     try:
-        content = path.read_bytes()
+        with open_regular(path) as stream:
+            content = stream.read()
     except FileNotFoundError:
         return []
     return content.split(b"\n")[:-1]  # what follows the last newline is torn

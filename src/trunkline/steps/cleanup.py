@@ -11,7 +11,7 @@ from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
-from trunkline.domain.snapshot import LocalState, PrState, PullRequest
+from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -94,14 +94,7 @@ def _reason_to_stay(view: View) -> str:
         return ""
     if not history.is_ancestor(view.git, local.local, pr.head_oid):
         return f"it holds {short(local.local)}, which is not part of what was merged"
-    return _use(local)
-
-
-def _use(local: LocalState) -> str:
-    """Return the use of a local branch for which it is kept, or ""."""
-    if local.rebasing:
-        return f"it is being rebased in {local.rebasing}"
-    return "it is checked out" if local.checked_out or local.elsewhere else ""
+    return local.use
 
 
 def _delete_here(git: Git, step_context: StepContext, entry: Entry, tip: Oid) -> None:
@@ -158,7 +151,7 @@ def _reason_to_keep(view: View, pr: PullRequest, based_on_it: Sequence[PrNumber]
     if based_on_it:
         listed = ", ".join(f"#{number}" for number in based_on_it)
         return f"{listed} {'is' if len(based_on_it) == 1 else 'are'} based on it, and would be closed"
-    return _use(local)
+    return local.use
 
 
 def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:

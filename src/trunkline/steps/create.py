@@ -18,7 +18,8 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import BranchName, EntryKey, Oid
 from trunkline.domain.step import Outcome, Step, StepName
-from trunkline.domain.submission import TEMPLATES, SubmitOptions, Words, words_of
+from trunkline.domain.submission import TEMPLATES, SubmitOptions, Words, beginning_with, words_of
+from trunkline.domain.title import LONGEST, plain, shortened
 from trunkline.engine import StepContext
 from trunkline.git import trees
 from trunkline.github import opening
@@ -50,10 +51,13 @@ def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = 
     branch, base, key = view.entry.branch, base_of(view).branch, view.entry.key
     if opened is not None:
         return Step(StepName.CREATE, f"take over #{opened.number}, the open pull request of {branch}", pr=key)
-    draft, words = wanted(view).draft, _numbered(view, words or proposed(view))
+    draft, whole = wanted(view).draft, words or proposed(view)
+    words = _numbered(view, whole)
     ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if draft else ""
     command = f"gh pr create {ends}{flag} --title TITLE --body-file DESCRIPTION"
     what = f'create a {"draft " if draft else ""}pull request for {branch} into {base}: "{words.title}"'
+    if words.body != whole.body:
+        what += f"; its title is over GitHub's limit of {LONGEST} characters, so the description begins with it"
     return Step(StepName.CREATE, what, (command,), mutates=True, pr=key, publishes=(what,))
 
 
@@ -160,7 +164,8 @@ def _create(view: View, step_context: StepContext, base: BranchName, words: Word
         changed = editor.words(view, words)
         if changed is None:
             raise Refused(f"{branch}: the title is empty", why="no pull request was created")
-        words = changed
+        title = shortened(changed.title)
+        words = changed if title == changed.title else beginning_with(changed.title, changed, title)
     view.reporter.require_approval(f'create a pull request for {branch} into {base}: "{words.title}"')
     about = step_context.about(view.entry)
     step_context.log_intent(
@@ -191,8 +196,13 @@ def wanted(scope: Scope) -> SubmitOptions:
 
 
 def _numbered(scope: Scope, words: Words) -> Words:
-    """Return the words with the entry's position in the title, if `[submit] title` has one."""
-    return msgspec.structs.replace(words, title=titled(scope, scope.entry.key, words.title))
+    """Return the words with the entry's position in the title, if `[submit] title` has one.
+
+    A title that is longer than GitHub accepts is shortened; the description then begins with the whole of it.
+    """
+    text = (plain(scope.stack.submit.title, words.title) or words.title).strip()
+    title = titled(scope, scope.entry.key, words.title)
+    return msgspec.structs.replace(words, title=title) if text in title else beginning_with(words.title, words, title)
 
 
 def proposed(view: View) -> Words:

@@ -238,6 +238,9 @@ def run_entries(context: Context, step_context: StepContext, entries: Sequence[E
     left = {branch: tip for branch, tip in tips.items() if tip is not None}
     # A killed push may have left them behind.
     local_refs.update_tracking_refs_of(git, step_context.lock, remote, left)
+    for entry in entries:
+        if entry.number is None and entry.branch in left and not local_refs.has_upstream(git, entry.branch):
+            local_refs.set_upstream(git, step_context.lock, remote, entry.branch)
     if not updates:
         return Outcome("pushed", f"{remote} has every branch already", StepStatus.NOTHING)
     message = push_all(context, step_context, updates, stacked=False)

@@ -1,4 +1,4 @@
-"""Step `rescue`: reopen a pull request that was closed because its base branch was deleted.
+"""Step `rescue`: reopen a pull request that was closed, by hand or because its base branch was deleted.
 
 GitHub reopens it only if its base exists, and retargets it only if it is open (cli/cli#1168,
 #14223). So the base is restored at its old commit, the pull request reopened and retargeted, and
@@ -34,7 +34,7 @@ class _Lost(msgspec.Struct, frozen=True):
 
     Attributes:
         gone: deleted remote branches with their commits: the base, and the head if it was deleted
-            too.
+            too; () if it was closed by hand.
         base: the branch that the pull request targeted.
         onto: its new base.
     """
@@ -48,7 +48,7 @@ def plan(view: View) -> Step:
     """Plan the step.
 
     Raises:
-        Refused: it is open or merged, it landed, it was closed by hand, or its base is unknown.
+        Refused: it is open or merged, it landed, or its base is unknown.
     """
     pr = view.known(view.entry.pr)
     lost = _look(view, pr)
@@ -138,13 +138,6 @@ def _look(view: View, pr: PullRequest) -> _Lost:
             next_command=_replacement(view.project, pr, below.branch if below else view.stack.trunk),
         )
     gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
-    if not gone:
-        raise Refused(
-            f"#{pr.number} is closed, and no branch of it is missing: {base} and {head} are on {view.stack.remote}",
-            why="it was closed by hand, or what was deleted is back already; rescue brings back branches, and nothing"
-            " was changed",
-            next_command=f"gh pr reopen {pr.number}",
-        )
     return _Lost(gone, base, below.branch if below else view.stack.trunk)
 
 

@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from trunkline.domain.errors import Refused
 
@@ -93,7 +94,17 @@ def read_regular(path: Path, limit: int) -> bytes:
     Raises:
         OSError: it cannot be read, is no regular file, or is too large.
     """
-    return _content(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), limit)
+    with open_regular(path) as stream:
+        return _limited(stream, limit)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading, following links; never block on a FIFO or a device.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    return _regular(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
 
 
 def read_inside(top: Path, name: PurePosixPath, limit: int) -> bytes:
@@ -116,7 +127,8 @@ def read_inside(top: Path, name: PurePosixPath, limit: int) -> bytes:
             os.close(folder)
             folder = inner
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
-        return _content(os.open(name.name, flags, dir_fd=folder), limit)
+        with _regular(os.open(name.name, flags, dir_fd=folder)) as stream:
+            return _limited(stream, limit)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}:
             raise OSError(error.errno, "a part of the path is a link or no directory") from None
@@ -125,12 +137,16 @@ def read_inside(top: Path, name: PurePosixPath, limit: int) -> bytes:
         os.close(folder)
 
 
-def _content(handle: int, limit: int) -> bytes:
-    with os.fdopen(handle, "rb") as stream:
-        mode = os.fstat(stream.fileno()).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(next((f"it is {kind}" for test, kind in _ODD_KINDS if test(mode)), "it is no regular file"))
-        content = stream.read(limit + 1)
+def _regular(handle: int) -> BinaryIO:
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        raise OSError(next((f"it is {kind}" for test, kind in _ODD_KINDS if test(mode)), "it is no regular file"))
+    return os.fdopen(handle, "rb")
+
+
+def _limited(stream: BinaryIO, limit: int) -> bytes:
+    content = stream.read(limit + 1)
     if len(content) > limit:
         raise OSError(f"it has more than {limit} bytes")
     return content

@@ -207,7 +207,7 @@ def options_of(
     Raises:
         UsageError: `--skip` names an unknown step.
     """
-    skipped = step_names(skip) | (PUBLISHING if no_push else frozenset())
+    skipped = step_names(skip, accepted=accept_unavailable) | (PUBLISHING if no_push else frozenset())
     return Options(
         skipped, _names(accept_unavailable), fork_point, fresh or clean, drop_emptied=drop_emptied,
         accept_flaky=_names(accept_flaky), baseline=baseline, clean=clean, attest=attest,

@@ -47,7 +47,7 @@ def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
     session.terminal.console.print(stack_tree(seen), soft_wrap=False)
     for note in seen.notes:
         session.terminal.line(("note: ", "yellow"), note, indent=2)
-    for command in run.commands if run is not None else (seen.next,):
+    for command in run.commands if run is not None else filter(None, (seen.next,)):
         session.terminal.next(command)
 
 

@@ -87,7 +87,10 @@ def modify(
         return
     if given:
         kind, name = given[0]
-        operation = Operation(kind, name, onto, str(context.stack.trunk), into, branch, message, paths, close)
+        elsewhere = modify_command.stack_with(context, onto) if onto else ""
+        operation = Operation(
+            kind, name, onto, str(context.stack.trunk), into, branch, message, paths, close, elsewhere
+        )
         _modify(session, context, stacked, modify_command.after(stacked, operation), asked)
     elif plan:
         _modify(session, context, stacked, modify_command.lines_in(_read(plan)), asked)

@@ -18,6 +18,7 @@ trunkline lands stacks of GitHub pull requests of Rust workspaces.
   trunkline doctor               check tools, sign-in and settings
   trunkline init                 write stack.toml from the open pull requests
   trunkline status               show the stack, and the command to type next
+  trunkline rebase --pr NUMBER   rebase one entry, run its gates, push it, mark it ready
   trunkline rehearse --example   land an example in a sandbox; reaches nobody
 
   trunkline --list               list every task
@@ -27,6 +28,13 @@ trunkline lands stacks of GitHub pull requests of Rust workspaces.
 
 class _Program(Program):
     """Invoke's program, which caches compiled modules."""
+
+    def print_help(self) -> None:
+        """Print the commands to begin with, every task, and then Invoke's own options."""
+        print(_FIRST)  # noqa: T201 -- as Invoke prints the rest
+        self.list_tasks()
+        print("Options before the task:\n")  # noqa: T201 -- as above
+        self.print_columns(self.initial_context.help_tuples())
 
     def parse_core(self, argv: list[str] | None) -> None:
         """Read the options before the first task."""

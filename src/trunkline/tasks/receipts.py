@@ -10,19 +10,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from invoke.collection import Collection
 
-from trunkline.context.loading import choose_stack, load_stacks, open_context, refuse_unknown_gates, top_of
+from trunkline.context.loading import (
+    choose_stack,
+    load_stacks,
+    open_context,
+    open_stack,
+    refuse_unknown_gates,
+    top_of,
+)
 from trunkline.context.run import Context
 from trunkline.domain.command import task_command
-from trunkline.domain.errors import CheckFailed, UsageError
+from trunkline.domain.errors import CheckFailed, TrunklineError, UsageError
 from trunkline.domain.names import short
 from trunkline.domain.options import Options
 from trunkline.domain.receipt import Verdict
 from trunkline.domain.redaction import redacted
 from trunkline.domain.stack import Stack
 from trunkline.domain.statement import statement_of
-from trunkline.domain.step import StepStatus
+from trunkline.domain.step import Outcome, StepStatus
 from trunkline.domain.waivers import Waivers
 from trunkline.domain.words import count_of
 from trunkline.git.git import Git
@@ -159,12 +167,28 @@ def checklist_task(single: LandingTask) -> LandingTask:
     return landing_task("checklist", mutates=True, help=help_)(body)
 
 
+def _unmerged(session: TaskSession, stack: Stack, options: Options) -> Stack:
+    """Return a stack without its merged entries; as it is, where GitHub cannot be reached."""
+    from trunkline.operations import gate_stack as stack_workflow
+
+    try:
+        context = open_stack(stack=stack.name, options=options, reporter=session.terminal)
+        return msgspec.structs.replace(stack, entries=stack_workflow.unmerged(context.project))
+    except TrunklineError as error:
+        session.terminal.progress(f"merged entries are gated, too: {error.what}")
+        return stack
+
+
 def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) -> None:
     from trunkline.operations import gate_stack as stack_workflow
     from trunkline.report.gates import stack_table
     from trunkline.steps import gates
 
     refuse_unknown_gates(stack, options)
+    stack = _unmerged(session, stack, options)
+    if not stack.entries:
+        session.nothing_to_do(Outcome("nothing to do", "every entry is merged", StepStatus.NOTHING))
+        return
     session.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
     if session.dry_run:
         for entry in stack.entries:

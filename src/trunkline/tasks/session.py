@@ -156,7 +156,13 @@ class TaskSession:
         return exact_command(self.task, values)
 
     def plan(self, plan: Plan) -> None:
-        """Print a plan."""
+        """Print a plan, unless the run would be refused because it publishes.
+
+        Raises:
+            UsageError: the environment or `--skip` says not to publish.
+        """
+        if plan.publishes:
+            self._refuse_held_back()
         self.account["plan"] = as_json.plan(plan)
         self.terminal.plan(plan)
 

@@ -84,6 +84,8 @@ def sync(
         begins, keeps = ("would begin", "would keep") if session.dry_run else ("begins", "keeps")
         does = f"{begins} the next: {listed}" if listed else f"{keeps} it with landed = true"
         session.terminal.line(("✓ ", "green"), f"all of the stack is merged; stack.toml {does}")
+    elif not context.view().open_entries():
+        session.terminal.line(("✓ ", "green"), "all of the stack is merged, and stack.toml has no next one")
     if not session.dry_run:
         session.terminal.next(task_command("status"))
 
@@ -176,7 +178,7 @@ def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None
 
 @landing_task("rescue", mutates=True)
 def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
-    """Reopen a pull request that was closed because its base branch was deleted."""
+    """Reopen a pull request that was closed, by hand or because its base branch was deleted."""
     from trunkline.commands import rescue as rescue_workflow
 
     context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal).over_the_stack()

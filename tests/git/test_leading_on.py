@@ -1,0 +1,184 @@
+"""States in which a printed command led nowhere: a dry run agrees with its run, and the last command leads on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.inprocess import ENTRIES, desk
+from support.typist import Typist, typist
+from trunkline.commands import sync
+from trunkline.domain.errors import ExternalError
+from trunkline.domain.snapshot import PrState
+from trunkline.git import notes
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Typist]:
+    """Return a person at a desk with a stack of three entries."""
+    with desk(monkeypatch) as made:
+        yield from typist(made, monkeypatch, capsys, "fmt,gates,checks,note,checklist")
+
+
+def test_a_fetch_of_a_deleted_branch(person: Typist) -> None:
+    """The dry run ends as the run does."""
+    person.desk.hub.bare.git("update-ref", "-d", "refs/heads/two")
+    dry, wet = person("invoke fetch --pr 2 --dry-run"), person("invoke fetch --pr 2")
+    assert (dry.code, dry.error, dry.next) == (wet.code, wet.error, wet.next)
+    assert "branch two no longer exists on origin" in dry.error
+
+
+def test_a_submission_without_its_push(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dry run is refused as the run is; one that publishes nothing is not."""
+    person.desk.own_stack(monkeypatch, 3)
+    monkeypatch.setenv("TRUNKLINE_SKIP", "push")
+    dry, wet = person("invoke submit --dry-run"), person("invoke submit --yes")
+    assert (dry.code, dry.error) == (wet.code, wet.error) == (2, wet.error)
+    assert person("invoke fetch --pr 1 --dry-run").code == 0
+
+
+def test_an_entry_above_one_that_waits_for_its_merge(person: Typist) -> None:
+    """The rebase of the lower one names the condition; the refusal of the upper one leads to what it waits for."""
+    done = person("invoke rebase --pr 1")
+    assert done.next == ["invoke rebase --pr 2   # once #1 is merged"]
+    shown = person.follow(person(done.next[0]), "planning/merged.py:merged_below", "invoke status")
+    assert "#1 one  waits for GitHub" in shown.out
+
+
+def test_comments_of_a_stack_without_threads(person: Typist) -> None:
+    """There are none, and nothing fails."""
+    assert person("invoke comments").code == 0
+
+
+def test_the_end_of_a_stack(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` leads to `sync`, which deletes the local branches; then nothing is left to type."""
+    monkeypatch.setattr(sync, "next_stack", lambda *_, **__: None)
+    for number in ENTRIES:
+        person.desk.merge(number)
+    nothing = person("invoke gates --stack --dry-run")
+    assert "every entry is merged" in nothing.out
+    done = person.follow(person("invoke status"), "domain/status.py:next_command", "invoke sync")
+    assert "all of the stack is merged" in done.out
+    assert person.desk.tips() == {}
+    last = person.follow(done, "tasks/stack.py:sync", "invoke status")
+    assert (last.next, "nothing is left to do" in last.out) == ([], True)
+
+
+def test_a_branch_that_sync_keeps(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` does not lead back to a `sync` that would delete nothing."""
+    monkeypatch.setattr(sync, "next_stack", lambda *_, **__: None)
+    for number in ENTRIES:
+        person.desk.merge(number)
+    person.desk.clone.git("switch", "--quiet", "three")
+    person.desk.clone.commit("more", {"more.txt": "1\n"})
+    person.desk.clone.git("switch", "--quiet", "main")
+    person.follow(person("invoke status"), "domain/status.py:next_command", "invoke sync")
+    assert person("invoke status").next == []
+    assert person.desk.tips().keys() == {"three"}
+
+
+def test_gates_of_a_stack_leave_out_merged_entries(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a response of GitHub they are gated too, and a line says so."""
+    person.desk.merge(1)
+    shown = person("invoke gates --stack --dry-run")
+    assert ("#1 one" in shown.out, "#2 two" in shown.out) == (False, True)
+    monkeypatch.setattr(person.desk.hub, "reading_stack", _fail)
+    shown = person("invoke gates --stack --dry-run")
+    assert ("#1 one:" in shown.out, "merged entries are gated, too" in shown.out) == (True, True)
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise ExternalError("GitHub is down")
+
+
+def test_a_gate_to_skip_keeps_other_waivers(person: Typist) -> None:
+    """The corrected command accepts both gates."""
+    refused = person("invoke rebase --pr 1 --skip fmt,msrv --accept-unavailable doc --dry-run")
+    assert refused.next == ["invoke rebase --pr 1 --skip fmt --accept-unavailable doc,msrv --dry-run"]
+    assert person(refused.next[0]).code == 0
+
+
+def test_a_dry_run_of_absorb_names_each_hunk_once(person: Typist) -> None:
+    """The plan below the list counts them."""
+    person.desk.clone.git("switch", "--quiet", "three")
+    (person.desk.clone.path / "one.txt").write_text("changed\n")
+    person.desk.clone.git("add", "--update")
+    shown = person("invoke absorb --dry-run")
+    assert (shown.out.count("one.txt:1"), "take in 1 hunk" in shown.out) == (1, True)
+
+
+def test_a_title_over_the_limit_of_github(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shortened, which the plan says, and the description begins with the whole of it."""
+    person.desk.own_stack(monkeypatch, 3)
+    subject = f"three {'x' * 300}"
+    file = person.desk.root / "stack.toml"
+    file.write_text(file.read_text().replace('branch = "three"', f'branch = "three"\ntitle = "{subject}"'))
+    assert "limit of 256 characters" in " ".join(person("invoke submit --dry-run").out.split())
+    assert person("invoke submit --yes").code == 0
+    title, body = person.desk.hub.titles[3], person.desk.hub.pulls[3].body
+    assert (len(title), title[-1], body.startswith(f"{subject}\n\n")) == (256, "…", True)
+
+
+def test_a_pull_request_that_was_closed_by_hand(person: Typist) -> None:
+    """`land` leads to `rescue`, which opens it again."""
+    person.desk.hub.pulls[1].state = PrState.CLOSED
+    refused = person("invoke land")
+    done = person.follow(refused, "planning/parents.py:open_below", "invoke rescue --pr 1")
+    assert person.desk.hub.pulls[1].state is PrState.OPEN
+    person.follow(done, "tasks/stack.py:rescue", "invoke status")
+
+
+def test_a_move_onto_another_stack(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names that stack, and the command shows the lines of the own one."""
+    person.desk.own_stack(monkeypatch)
+    file = person.desk.root / "stack.toml"
+    head, *entries = file.read_text().split("[[entry]]")
+    stacks = (f'[[stack]]\nname = "{n}"\n[[stack.entry]]{each}' for n, each in zip("abc", entries, strict=True))
+    file.write_text(head + "".join(stacks))
+    refused = person("invoke modify --move 2 --onto one --stack b --dry-run")
+    assert "it is an entry of the stack a" in refused.error
+    shown = person.follow(refused, "domain/modify_operations.py:_not_onto", "invoke modify --print --stack b")
+    assert "two" in shown.out
+
+
+def test_a_submission_that_was_killed_before_the_upstream(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one sets it; an upstream that the user chose stays."""
+    person.desk.own_stack(monkeypatch, 2, 3)
+    clone = person.desk.clone
+    clone.git("push", "--quiet", "origin", "two", "three")
+    clone.git("branch", "--quiet", "--unset-upstream", "two", check=False)
+    clone.git("branch", "--quiet", "--set-upstream-to=main", "three")
+    assert person("invoke submit --yes").code == 0
+    assert clone.git("rev-parse", "--abbrev-ref", "two@{upstream}") == "origin/two"
+    assert clone.git("rev-parse", "--abbrev-ref", "three@{upstream}") == "main"
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "directory"])
+def test_a_journal_that_is_no_file(person: Typist, kind: str) -> None:
+    """Nothing waits for it; each task names it, and a command sets it aside."""
+    odd = person.desk.state / "runs/20990101T000000.000000-1-abcd/journal.jsonl"
+    odd.parent.mkdir(parents=True)
+    if kind == "FIFO":
+        os.mkfifo(odd)
+    else:
+        odd.mkdir()
+    stopped = person("invoke continue")
+    assert (stopped.code, f"it is a {kind}" in stopped.err) == (5, True)
+    assert [each.split()[0] for each in stopped.next] == ["ls", "mv"]
+    assert [person(f"invoke {task}").code for task in ("status", "log", "undo")] == [0, 0, 0]
+
+
+def test_notes_behind_a_symbolic_ref(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receipts are not written to the branch behind it; the printed command removes the ref alone."""
+    clone = person.desk.clone
+    clone.git("symbolic-ref", notes.REF, "refs/heads/one")
+    before = person.desk.tips()
+    monkeypatch.setenv("TRUNKLINE_SKIP", "")
+    refused = person("invoke receipts.push --yes")
+    assert (refused.code, person.desk.tips()) == (6, before), refused
+    assert f"{notes.REF} is a symbolic ref to refs/heads/one" in refused.error
+    clone.git(*refused.next[0].split()[1:])
+    assert (person.desk.tips(), Path(clone.path / ".git" / notes.REF).exists()) == (before, False)
