@@ -42,6 +42,10 @@ from trunkline.sim.client import running
 SLUG = "octo/big"
 
 
+class StoppedError(Exception):
+    """A peer stopped at a conflict, where the commits that it replays are not only an entry's own."""
+
+
 def synthetic(author: Repo, numbers: range, stack: str, files: int) -> None:
     """Write trunk with `files` files, and branches of two commits that add a file each."""
     tree: dict[str, str | None] = {f"d{n % 100}/f{n}.txt": f"{n}\n" * 5 for n in range(files)}
@@ -175,10 +179,16 @@ def arc(landing: Landing, entries: int) -> float:
 
 
 def timed(landing: Landing, *argv: str, **environment: str) -> float:
-    """Run a peer's command and return its seconds."""
+    """Run a peer's command and return its seconds.
+
+    Raises:
+        StoppedError: it stopped at a conflict.
+    """
     started = time.perf_counter()
     ran = landing.run(*argv, cwd=None, **environment)
     took = time.perf_counter() - started
+    if ran.code and "CONFLICT" in ran.out + ran.err:
+        raise StoppedError
     assert ran.code == 0, (argv, ran.out + ran.err)
     return took
 
@@ -232,19 +242,20 @@ def measure(template: Path, entries: int, kind: str, pairs: int) -> None:
     where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     handlers.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
     taken: dict[str, list[float]] = {name: [] for name in handlers}
-    wrong: set[str] = set()
+    wrong: dict[str, str] = {}
     for _ in range(pairs):
         for name, way in handlers.items():
             with copied(template) as landing:
-                taken[name].append(way(landing, entries))
+                try:
+                    taken[name].append(way(landing, entries))
+                except StoppedError:
+                    wrong[name] = "stops at a conflict"
+                    continue
                 if not right(landing, entries):
                     assert name in PEERS, f"{name}: a branch does not hold exactly its own commits"
-                    wrong.add(name)
+                    wrong[name] = f"{taken[name][-1]:.2f} s, wrong commits"
     ratios = [mine / bare for mine, bare in zip(taken["ours"], taken["floor"], strict=True)]
-    peers = [
-        "not installed" if name not in taken else seconds(taken[name]) + (", wrong commits" if name in wrong else "")
-        for name in PEERS
-    ]
+    peers = ["not installed" if name not in taken else wrong.get(name) or seconds(taken[name]) for name in PEERS]
     row([f"{entries}, {kind}", seconds(taken["floor"]), seconds(taken["ours"]), f"{statistics.median(ratios):.2f}",
          *peers])  # fmt: skip
 
