@@ -46,6 +46,7 @@ def look(context: Context, *, offline: bool) -> StackStatus:
         return _status(project, _observed(project, machine, None, refs_of(project.git, stack)), None, offline=True)
     with project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
         here = refs_of(project.git, stack)
+        history.load(project.git, _branches_of(here))  # GitHub's heads are among them, as a rule
         return _status(project, _observed(project, machine, response(), here), stacks(), offline=False)
 
 

@@ -60,7 +60,8 @@ def run_session(
         git = Git(Path(run_request.top))
         if run_request.common_dir:
             git.prime_cache(Path(run_request.common_dir), Oid(run_request.commit), Oid(run_request.tree))
-        tip = _named(git, commit) if commit else _agreed(git, run, say)
+        resolved = Oid(commit) if commit and commit == run_request.commit else None  # by the caller
+        tip = resolved or (_named(git, commit) if commit else _agreed(git, run, say))
         say(f"{name} on {short(tip)}: {run_request.gate(name).command_line}")
         ahead = _Ahead.of(run, tip)
         if name in ahead.settled:

@@ -33,7 +33,7 @@ def read_commits(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
 def load(git: Git, tips: Iterable[Oid]) -> None:
     """Load all commits between these tips and their merge base, so that later queries are cheap.
 
-    Nothing is loaded if the tips share no history, or if the merge base is too far back.
+    Nothing is loaded if the tips share no history, if the merge base is too far back, or if the tips are loaded.
 
     Args:
         git: the repository.
@@ -41,6 +41,8 @@ def load(git: Git, tips: Iterable[Oid]) -> None:
     """
     given = set(tips)
     present = sorted(given - missing(git, given))
+    if any(all(tip in graph for tip in present) for graph in git.graphs):
+        return
     done = git.query("merge-base", "--octopus", "--end-of-options", *present, ok=(0, 1)) if present else None
     if done is None or done.returncode != 0 or not done.text.split():
         return

@@ -175,6 +175,8 @@ class ObservedStack(msgspec.Struct, frozen=True):
 
     def checks(self, entry: Entry) -> Evidence:
         """Return every check of the entry with its outcome on its head."""
+        if not entry.checks:
+            return ()
         project, head, trunk = self.project, self.branches[entry.key].head, self.trunk
         if head is None or trunk is None or self._merged(entry) or history.missing(project.git, [head, trunk]):
             return tuple((check.name, None) for check in entry.checks)
