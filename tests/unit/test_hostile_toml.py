@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.rust import cargo, rustup, sources, target_directory, toml_text
+from trunkline.rust import build_places, cargo, rustup, sources, toml_text
 
 HOSTILE = {
     "a number of 5000 digits": f"a = {'9' * 5000}",
@@ -33,6 +33,6 @@ def test_every_reader_of_a_tree(tree: Path) -> None:
     assert sources._toolchain_variable(tree, tree) == {}
     assert rustup._parsed(text, tree / "rust-toolchain.toml").channel == ""
     assert list(cargo._with_included(tree / ".cargo/config.toml")) == [text.encode()]
-    assert target_directory._toml(tree / "Cargo.toml") == {}
+    assert build_places._toml(tree / "Cargo.toml") == {}
     with pytest.raises(ValueError, match=r"no Cargo\.lock"):
         cargo.lock_packages(text)

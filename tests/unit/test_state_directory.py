@@ -15,7 +15,8 @@ from support.repo import Repo
 from trunkline.commands import ci_workflow
 from trunkline.domain.errors import Refused
 from trunkline.gates import execute, slots
-from trunkline.rust import units
+from trunkline.rust import cargo, lock_file, sources, target_directory, toml_text, units
+from trunkline.rust.target_directory import Unit
 from trunkline.system.files import private_directory, replace_bytes, write_inside
 
 NOBODY = 65534
@@ -114,6 +115,35 @@ def test_a_lock_file_without_end() -> None:
     """Cargo.lock may be a link to a device: it has no hash, and nobody waits."""
     assert execute._sha256(Path("/dev/zero")) == ""
     assert execute._sha256(Path("/dev/tty")) == ""
+
+
+def test_records_of_the_build_without_end(tmp_path: Path) -> None:
+    """Records of cargo, and its configuration, may be links to a device: reading them ends."""
+    profile = tmp_path / "target/debug"
+    unit = Unit(profile, "tiny", "0123456789abcdef")
+    for place in (profile / "deps", unit.build, unit.fingerprint):
+        place.mkdir(parents=True)
+    (unit.build / "output").symlink_to("/dev/zero")
+    (profile / "deps/tiny-0123456789abcdef.d").symlink_to("/dev/zero")
+    (unit.fingerprint / "dep-lib-tiny").touch()
+    assert target_directory.declared_inputs(unit) is None
+    assert target_directory.inputs(profile, [unit]) == {unit: None}
+    assert toml_text.read(Path("/dev/zero")) is None
+    assert not cargo._has_tests(Path("/dev/zero"))
+
+
+def test_a_lock_file_that_became_a_link(repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Code of the tree may run as cargo updates the file: what it links to is not committed."""
+    (tmp_path / "secret").write_text("secret")
+
+    def update(tree: Path, _folder: Path, *, sandbox: bool) -> bool:
+        (tree / "Cargo.lock").unlink()
+        (tree / "Cargo.lock").symlink_to(tmp_path / "secret")
+        return sandbox
+
+    monkeypatch.setattr(sources, "update_lock", update)
+    tree = repo.adapter.tree(repo.commit("start", {"Cargo.lock": "version = 4\n"}))
+    assert lock_file.regenerate(repo.adapter, tree, tree, ("Cargo.lock",), sandbox=True) is None
 
 
 def test_a_build_script_names_the_whole_machine(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trunkline.gates import proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.jobserver import Token, inherited, pool, token
-from trunkline.rust import bubblewrap, cargo, sources, target_directory
+from trunkline.rust import bubblewrap, build_places, cargo, sources
 from trunkline.rust.cargo_output import CargoOutput, reporting
 from trunkline.system import logged_process
 from trunkline.system.files import private_directory
@@ -56,7 +56,7 @@ def run_command(workspace: GateWorkspace, gate: Gate, log: Path, extra: Mapping[
         extra: more environment variables.
     """
     with pool(workspace.run) as own, token(Path(inherited() or own)) as job:
-        against = target_directory.overrides(workspace.slot.tree, workspace.root)
+        against = build_places.overrides(workspace.slot.tree, workspace.root)
         env = cargo.environment({**against, **proof.gate_environment(gate), **gate.joined, **extra})
         if gate.sandbox:
             sources.fetch(gate.argv, tree=workspace.slot.tree, cwd=workspace.cwd, env=env)

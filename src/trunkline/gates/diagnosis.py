@@ -103,6 +103,18 @@ def linked_output(link: str) -> Cause:
     return Cause(CauseId.CONFIG, text, link, f"git rm -- {shlex.quote(link)}")
 
 
+def outside_output(gate: str, setting: str) -> Cause:
+    """Return the cause if a gate's own setting moves its build out of the work tree.
+
+    Args:
+        gate: the gate.
+        setting: the argument, or the variable with its value.
+    """
+    why = "output of other commits would count there as up to date"
+    text = f"{setting} moves the build out of the gates' work tree: {why}"
+    return Cause(CauseId.CONFIG, text, setting, f"${{EDITOR:-vi}} stack.toml   # [gates.{gate}]: without {setting}")
+
+
 def is_compiler_crash(output: CargoOutput) -> bool:
     """Return whether the compiler itself crashed; sccache is known to cause that.
 

@@ -24,7 +24,7 @@ from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.git import refs, signing
 from trunkline.git.git import Git
-from trunkline.rust import bubblewrap, cargo, sources, target_directory, units
+from trunkline.rust import bubblewrap, build_places, cargo, sources, units
 from trunkline.rust.cargo import Tools
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.state.receipt_store import Store, sources_name
@@ -116,9 +116,9 @@ def execute(
         own.workplace.prepare(
             gate, toolchain, f"{workspace.run}", least=workspace.least, strict=workspace.settings.strict
         )
-        if link := target_directory.linked(own.slot.tree, own.root):
+        if cause := _misplaced(own, gate):
             own.workplace.finish()
-            return failed(gate, diagnosis.linked_output(link))
+            return failed(gate, cause)
         try:
             gate = with_flags(gate, own.slot.tree, own.root)
         except FlagsUnknown as unknown:
@@ -128,6 +128,14 @@ def execute(
             say(f"{gate.name}: flags in force: {gate.flags}")
         outcome = _run(own, gate, toolchain, say)
     return proof.confirmed(proof.known_receipts(workspace.git, workspace.tree, workspace.settings), query, outcome)
+
+
+def _misplaced(workspace: GateWorkspace, gate: Gate) -> Cause | None:
+    """Return the cause if a gate would build outside the work tree; None: it does not."""
+    if link := build_places.linked(workspace.slot.tree, workspace.root):
+        return diagnosis.linked_output(link)
+    setting = build_places.outside(workspace.slot.tree, workspace.root, gate.argv, gate.env)
+    return diagnosis.outside_output(gate.name, setting) if setting else None
 
 
 def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:

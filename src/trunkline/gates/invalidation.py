@@ -28,7 +28,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from trunkline.git.git import Git
-from trunkline.rust import target_directory
+from trunkline.rust import build_places, target_directory
 from trunkline.rust.manifests import dependents, run_by_compiler, users
 from trunkline.rust.target_directory import TargetDirectory, Unit
 from trunkline.rust.tree_facts import TreeFacts
@@ -227,7 +227,7 @@ class BuildCache(msgspec.Struct, frozen=True):
         return reset >= Reset.MEMBERS or bool(read & running)
 
     def _directories(self) -> list[TargetDirectory]:
-        return [TargetDirectory(self.top / path) for path in target_directory.locations(self.top, self.root)]
+        return [TargetDirectory(self.top / path) for path in build_places.locations(self.top, self.root)]
 
     def _readers(self, directory: TargetDirectory, tree: TreeFacts) -> Iterator[tuple[Unit, set[str] | None]]:
         """Yield the compiled units of the tree's packages, each with the files that it read.

@@ -23,7 +23,7 @@ from trunkline.domain.names import Oid, oid, short
 from trunkline.git.fresh_tree import FreshTree
 from trunkline.git.git import Git
 from trunkline.git.state_directory import registration_lock, state_home, work_dir
-from trunkline.rust import target_directory
+from trunkline.rust import build_places
 from trunkline.rust.inherited_files import refuse_settings_of_others
 from trunkline.system.files import private_directory, remove_tree
 
@@ -91,9 +91,7 @@ class Slot(msgspec.Struct, frozen=True):
             git: the repository.
             root: the Cargo workspace's directory in it, relative.
         """
-        return FreshTree(
-            git, self.tree, partial(target_directory.locations, self.tree, root) if self.group else tuple
-        )
+        return FreshTree(git, self.tree, partial(build_places.locations, self.tree, root) if self.group else tuple)
 
 
 def far_base() -> Path:

@@ -16,7 +16,7 @@ from trunkline.gates.catalogue import Gate
 from trunkline.gates.invalidation import BuildCache, Conditions, Reset
 from trunkline.gates.slots import Slot
 from trunkline.git.git import Git
-from trunkline.rust import cargo, target_directory
+from trunkline.rust import build_places, cargo, target_directory
 from trunkline.system import process
 from trunkline.system.files import private_directory, remove_tree
 
@@ -79,7 +79,7 @@ class Workplace(msgspec.Struct, frozen=True):
 
     def directories(self) -> list[Path]:
         """Return the directories that cargo writes to."""
-        return [self.slot.tree / path for path in target_directory.locations(self.slot.tree, self.root)]
+        return [self.slot.tree / path for path in build_places.locations(self.slot.tree, self.root)]
 
     @contextmanager
     def private_copy(self) -> Iterator[None]:

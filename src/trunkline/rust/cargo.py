@@ -18,6 +18,7 @@ from trunkline.domain.workspace import Workspace
 from trunkline.rust import rustup, toml_text
 from trunkline.rust.cargo_output import CargoOutput, subcommand_of, toolchain_argument
 from trunkline.system import installing, process
+from trunkline.system.files import read_regular
 
 _QUERY_SECONDS = 60.0
 _FORMAT_SECONDS = 600.0
@@ -32,6 +33,7 @@ PASSED_THROUGH = (
     "SCCACHE_SERVER_UDS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 _SERVER_SECONDS = 60.0
+_LONGEST = 1 << 27  # bytes of a source; a link to a device would never end
 _DEEPEST = 10  # the depth limit of configuration files that include one another
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
 
@@ -269,6 +271,6 @@ _NO_LIBRARY = frozenset({"bin", "test", "bench", "example", "custom-build"})
 
 def _has_tests(path: Path) -> bool:
     try:
-        return b"#[test]" in path.read_bytes()
+        return b"#[test]" in read_regular(path, _LONGEST)
     except OSError:
         return False

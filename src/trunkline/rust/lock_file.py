@@ -15,11 +15,12 @@ from trunkline.domain.names import Oid, oid
 from trunkline.git.git import Git
 from trunkline.git.state_directory import work_dir
 from trunkline.rust import sources
-from trunkline.system.files import private_directory
+from trunkline.system.files import private_directory, read_inside
 
 NAME = "Cargo.lock"
 
 
+_LONGEST = 1 << 27  # bytes
 _FILES = frozenset({"100644", "100755"})
 
 
@@ -50,9 +51,13 @@ def regenerate(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, 
             git.query("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
         git.query("checkout-index", "--all", f"--prefix={tree}/", env=index)
         for path in conflicts:
-            lock = tree / path
-            if not sources.update_lock(tree, lock.parent, sandbox=sandbox):
+            if not sources.update_lock(tree, (tree / path).parent, sandbox=sandbox):
                 return None
-            blob = git.query("hash-object", "-w", "--stdin", stdin=lock.read_bytes()).text
+            try:
+                # Code of the tree could have replaced it by a link, in the sandbox too.
+                content = read_inside(tree, PurePosixPath(path), _LONGEST)
+            except OSError:
+                return None
+            blob = git.query("hash-object", "-w", "--stdin", stdin=content).text
             git.query("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
         return oid(git.query("write-tree", env=index).text)

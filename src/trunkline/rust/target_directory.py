@@ -12,12 +12,11 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
-from trunkline.rust import toml_text
-from trunkline.system.files import remove_tree
+from trunkline.system.files import read_regular, remove_tree
 
 _UNIT = re.compile(r"(.+)-([0-9a-f]{16})")
 _ARTIFACT_HASH = re.compile(r"-([0-9a-f]{16})(?:\.|$)")
@@ -25,99 +24,7 @@ _DECLARES = re.compile(rb"^cargo::?rerun-if-", re.MULTILINE)
 _CHANGED = re.compile(rb"^cargo::?rerun-if-changed=(.*)$", re.MULTILINE)
 _OF_PROFILE = frozenset({".fingerprint", "build", "deps", "incremental"})
 _OF_TARGET = frozenset({".rustc_info.json", ".rustdoc_fingerprint.json", "CACHEDIR.TAG", "doc"})
-_CONFIGURATIONS = (".cargo/config", ".cargo/config.toml")
-
-
-def workspace_root(top: Path, cwd: Path) -> Path:
-    """Return the workspace directory of a directory, as cargo finds it in a work tree."""
-    named = _toml(cwd / "Cargo.toml").get("package", {})
-    if isinstance(named, dict) and isinstance(named.get("workspace"), str):
-        return Path(os.path.normpath(cwd / named["workspace"]))
-    for folder in (cwd, *cwd.parents):
-        if "workspace" in _toml(folder / "Cargo.toml"):
-            return folder
-        if folder == top:
-            break
-    return cwd
-
-
-def locations(top: Path, root: str) -> tuple[str, ...]:
-    """Return cargo's target and build directories, relative to a work tree.
-
-    Those behind a symbolic link are left out (`linked`): a commit may lead them to files of the
-    user, and these directories are cleaned.
-
-    Args:
-        top: the work tree.
-        root: the Cargo workspace's directory in it, relative.
-    """
-    return tuple(each for each in _named(top, root) if not _link_in(top, each))
-
-
-def linked(top: Path, root: str) -> str:
-    """Return the first symbolic link in the path of a target or build directory, or "".
-
-    Args:
-        top: the work tree.
-        root: the Cargo workspace's directory in it, relative.
-    """
-    return next((link for each in _named(top, root) if (link := _link_in(top, each))), "")
-
-
-def _link_in(top: Path, path: str) -> str:
-    """Return the first symbolic link on a path below a directory, or ""."""
-    parts = PurePosixPath(path)
-    ways = [str(each) for each in reversed((parts, *parts.parents))]
-    return next((each for each in ways if each != "." and (top / each).is_symlink()), "")
-
-
-def _named(top: Path, root: str) -> tuple[str, ...]:
-    """Return the directories inside a work tree that cargo would build in."""
-    top = Path(os.path.normpath(top))
-    cwd = Path(os.path.normpath(top / root))
-    workspace = workspace_root(top, cwd)
-    found = [workspace / "target"]
-    for folder in (cwd, *cwd.parents):
-        for name in _CONFIGURATIONS:
-            build = _build(folder / name)
-            for key in ("target-dir", "build-dir"):
-                value = build.get(key)
-                if isinstance(value, str) and value:
-                    found.append(folder / value.replace("{workspace-root}", str(workspace)))
-        if folder == top:
-            break
-    inside = [Path(os.path.normpath(path)) for path in found if "{" not in str(path)]
-    return tuple(dict.fromkeys(str(path.relative_to(top)) for path in inside if top in path.parents))
-
-
-def overrides(top: Path, root: str) -> dict[str, str]:
-    """Return variables that cancel settings from outside a work tree.
-
-    Such settings may move its builds or wrap its compilers. Usually there are none, and the result
-    is empty.
-    """
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    outer = [_build(parent / name) for parent in top.parents for name in _CONFIGURATIONS]
-    outer += [_build(home / Path(name).name) for name in _CONFIGURATIONS]
-    cwd = Path(os.path.normpath(top / root))
-    folders = [folder for folder in (cwd, *cwd.parents) if folder == top or top in folder.parents]
-    inner = [_build(folder / name) for folder in folders for name in _CONFIGURATIONS]
-    found: dict[str, str] = {}
-    for key, variable in (("target-dir", "CARGO_TARGET_DIR"), ("build-dir", "CARGO_BUILD_BUILD_DIR")):
-        if any(key in each for each in outer) and not any(key in each for each in inner):
-            found[variable] = str(workspace_root(top, cwd) / "target")
-    if any("rustc-wrapper" in each for each in outer) and not any("rustc-wrapper" in each for each in inner):
-        found["RUSTC_WRAPPER"] = ""
-    return found
-
-
-def _build(path: Path) -> dict[str, object]:
-    build = _toml(path).get("build", {})
-    return build if isinstance(build, dict) else {}
-
-
-def _toml(path: Path) -> dict[str, object]:
-    return toml_text.read(path) or {}
+_LONGEST = 1 << 27  # bytes; code under test may replace a record by a device
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -287,7 +194,7 @@ def declared_inputs(unit: Unit) -> list[str] | None:
     None: none, so any file may be an input.
     """
     try:
-        output = (unit.build / "output").read_bytes()
+        output = read_regular(unit.build / "output", _LONGEST)
     except OSError:
         return None
     if not _DECLARES.search(output):
@@ -318,7 +225,7 @@ def inputs(profile: Path, units: Collection[Unit]) -> dict[Unit, list[str] | Non
 def _dep_info(path: Path) -> list[str] | None:
     """Return the inputs in a dep-info file: each has its own line, `PATH:`, with escaped spaces."""
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = read_regular(path, _LONGEST).decode("utf-8", "surrogateescape")
     except OSError:
         return None
     lines = (line for line in text.split("\n") if line.endswith(":") and not line.startswith("#"))
@@ -340,5 +247,5 @@ def _folders(folder: Path) -> list[Path]:
 def _listed(folder: Path) -> list[str]:
     try:
         return [entry.name for entry in os.scandir(folder)]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # missing, or its name is too long for the file system
         return []

@@ -7,6 +7,10 @@ from typing import Any
 
 import tomli
 
+from trunkline.system.files import read_regular
+
+_LONGEST = 1 << 24  # bytes; a link to a device would never end
+
 
 def parsed(text: str) -> dict[str, Any] | None:
     """Return the values of a TOML text; None if it cannot be parsed.
@@ -23,6 +27,6 @@ def parsed(text: str) -> dict[str, Any] | None:
 def read(path: Path) -> dict[str, Any] | None:
     """Return the values of a TOML file; None if it is missing, unreadable or cannot be parsed."""
     try:
-        return parsed(path.read_text(encoding="utf-8"))
+        return parsed(read_regular(path, _LONGEST).decode("utf-8"))
     except (OSError, UnicodeDecodeError):
         return None

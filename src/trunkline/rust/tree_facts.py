@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.git.git import Git
-from trunkline.rust import cargo, target_directory
+from trunkline.rust import build_places, cargo
 from trunkline.rust.manifests import Package, packages
+from trunkline.system.files import read_regular
 
 _REGULAR = frozenset({"100644", "100755"})
 _SUBMODULE = "160000"
@@ -42,6 +43,7 @@ _NOT_INCLUDED = frozenset(
     {"Cargo.toml", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml", "stack.toml"}
 )
 _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
+_LONGEST = 1 << 27  # bytes; a link to a device would never end
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -153,7 +155,7 @@ class TreeFacts:
         """Return whether a file matches, or cannot be read."""
         for path in paths:
             try:
-                if pattern.search((self.top / path).read_bytes()):
+                if pattern.search(read_regular(self.top / path, _LONGEST)):
                     return True
             except OSError:
                 return True
@@ -163,7 +165,7 @@ class TreeFacts:
     def _bases(self) -> tuple[str, ...]:
         """The directories that relative paths in dep-info may start from."""
         cwd = Path(os.path.normpath(self.top / self.root))
-        return tuple(dict.fromkeys((f"{target_directory.workspace_root(self.top, cwd)}", f"{cwd}", f"{self.top}")))
+        return tuple(dict.fromkeys((f"{build_places.workspace_root(self.top, cwd)}", f"{cwd}", f"{self.top}")))
 
     @cached_property
     def _folders(self) -> dict[str, str]:
@@ -248,7 +250,7 @@ class TreeFacts:
         found: set[tuple[str, str]] = set()
         for base in self._bases:
             try:
-                found |= cargo.lock_packages((Path(base) / "Cargo.lock").read_text(encoding="utf-8"))
+                found |= cargo.lock_packages(read_regular(Path(base) / "Cargo.lock", _LONGEST).decode("utf-8"))
             except (OSError, ValueError):
                 continue
         return found
