@@ -17,6 +17,7 @@ from trunkline.domain import check
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import (
+    DEFAULT_GATES,
     AttestSettings,
     Entry,
     GateOverride,
@@ -27,6 +28,7 @@ from trunkline.domain.stack import (
     RebaseSettings,
     Stack,
 )
+from trunkline.gates.catalogue import gate_names
 
 GOOD = """\
 schema = 1
@@ -105,6 +107,39 @@ def test_gates_are_changed_and_added(tmp_path: Path) -> None:
     assert stack.gates.msrv == "1.89.0"
 
 
+@pytest.mark.parametrize(
+    ("tables", "gates"),
+    [
+        ("[gates.doc]\nenabled = false\n", ["build", "test", "clippy", "fmt", "msrv"]),
+        ("[gates.doc]\nenabled = true\n", list(DEFAULT_GATES)),
+        ('[gates.deny]\nrun = ["x"]\nenabled = false\n', list(DEFAULT_GATES)),
+        (
+            "".join(f"[gates.{name}]\nenabled = false\n" for name in DEFAULT_GATES) + '[gates.deny]\nrun = ["x"]\n',
+            ["deny"],
+        ),
+    ],
+)
+def test_a_gate_is_switched_off(tmp_path: Path, tables: str, gates: list[str]) -> None:
+    """It is no gate of the stack any more, and nothing can require it."""
+    (tmp_path / "stack.toml").write_text(f"{OFF}{tables}")
+    (stack,) = validation.load(tmp_path / "stack.toml")
+    assert list(gate_names(stack.gates)) == gates
+    (tmp_path / "stack.toml").write_text(f'{OFF}{tables}[attest]\ngates = ["doc"]\n')
+    with (
+        pytest.raises(UsageError, match="there is no gate 'doc'") if "doc" not in gates else contextlib.nullcontext()
+    ):
+        validation.load(tmp_path / "stack.toml")
+
+
+def test_not_every_gate_is_switched_off(tmp_path: Path) -> None:
+    """Nothing would be verified, and all of it would pass."""
+    tables = "".join(f"[gates.{name}]\nenabled = false\n" for name in DEFAULT_GATES)
+    (tmp_path / "stack.toml").write_text(f"{OFF}{tables}")
+    with pytest.raises(UsageError, match="every gate has enabled = false"):
+        validation.load(tmp_path / "stack.toml")
+
+
+OFF = 'schema = 1\n[[entry]]\npr = 1\nbranch = "x"\n'
 CASES = [
     ('trunk = "main"', "trunk = main", 2, "not TOML"),
     ("schema = 1\n", "", 1, "schema: missing; expected 1, the version of this file's schema"),

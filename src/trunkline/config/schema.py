@@ -122,12 +122,13 @@ class EntryTable(_Table, frozen=True, kw_only=True):
 
 
 class GateTable(_Table, frozen=True):
-    """Changes a default gate (build, test, clippy, fmt, doc, msrv) or adds one; a new gate must have `run`."""
+    """Changes a default gate (build, test, clippy, fmt, doc, msrv), switches it off, or adds one, which has `run`."""
 
     run: Annotated[_Words | UnsetType, Meta(description="The command, one item an argument.")] = UNSET
     env: Annotated[dict[str, str] | UnsetType, Meta(description="Environment variables it sets.")] = UNSET
     needs: Annotated[tuple[str, ...] | UnsetType, Meta(description="Programs that must be installed.")] = UNSET
     timeout: Annotated[_Seconds | UnsetType, Meta(description="Seconds it may take.")] = UNSET
+    enabled: Annotated[bool, Meta(description="false: the gate does not run, and nothing requires it.")] = True
 
 
 class GatesTable(_Table, frozen=True):

@@ -78,8 +78,9 @@ def stacks_of(found: StackText, *, entries: bool = True) -> tuple[Stack, ...]:
     _refuse_values(found, file)
     _refuse_twice(found, file)
     _refuse_check_names(found, file, tables)
-    _refuse_unknown_gates(found, file, tables)
     overrides = {name: _gate(found, name) for name in tables}
+    _refuse_no_gates(found, file, overrides)
+    _refuse_unknown_gates(found, file, overrides)
     return _domain(file, overrides)
 
 
@@ -235,10 +236,22 @@ def _refuse_check_names(found: StackText, file: StackFile, gate_names: Mapping[s
             taken.add(check.name)
 
 
-def _refuse_unknown_gates(found: StackText, file: StackFile, gate_names: Mapping[str, object]) -> None:
-    """Refuse a gate in `[attest]` that does not exist: requiring or waiving it would have no effect."""
+def _enabled(file: StackFile, overrides: Mapping[str, GateTable]) -> set[str]:
+    """Return the names of the gates that run."""
     # The preset `nextest` changes how the gate `test` runs; it is no gate.
-    known = {*DEFAULT_GATES, *file.gates.presets, *gate_names} - {"nextest"}
+    named = {*DEFAULT_GATES, *file.gates.presets, *overrides} - {"nextest"}
+    return named - {name for name, gate in overrides.items() if not gate.enabled}
+
+
+def _refuse_no_gates(found: StackText, file: StackFile, overrides: Mapping[str, GateTable]) -> None:
+    """Refuse a file that switches every gate off: nothing would be verified, and all of it would pass."""
+    if not _enabled(file, overrides):
+        raise _problem(found, ("gates",), "every gate has enabled = false; at least one must run")
+
+
+def _refuse_unknown_gates(found: StackText, file: StackFile, overrides: Mapping[str, GateTable]) -> None:
+    """Refuse a gate in `[attest]` that does not exist: requiring or waiving it would have no effect."""
+    known = _enabled(file, overrides)
     named: list[tuple[Where, str]] = [
         (("attest", "gates", index), name) for index, name in enumerate(file.attest.gates)
     ]

@@ -85,6 +85,7 @@ class GateOverride:
     env: Mapping[str, str] | None = field(default=None, hash=False)
     needs: tuple[str, ...] | None = None
     timeout: float | None = None
+    enabled: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,11 @@ class GateSettings:
     inherited: str = ""
     presets: tuple[str, ...] = ()
     overrides: Mapping[str, GateOverride] = field(default_factory=dict, hash=False)
+
+    @property
+    def disabled(self) -> frozenset[str]:
+        """The gates that `enabled = false` switches off."""
+        return frozenset(name for name, override in self.overrides.items() if not override.enabled)
 
 
 class LandSettings(msgspec.Struct, frozen=True):

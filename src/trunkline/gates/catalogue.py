@@ -129,7 +129,7 @@ _NEXTEST_RUN = "cargo nextest run --locked --workspace {features} --lib"
 
 
 def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
-    """Return the gates of a stack in order, defaults first.
+    """Return the gates of a stack in order, defaults first, without those that are switched off.
 
     Raises:
         UsageError: an added gate has no command.
@@ -139,7 +139,7 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
     gates = {default.name: _cached(_made(default, settings), settings) for default in defaults}
     for name, override in settings.overrides.items():
         gates[name] = _overridden(gates.get(name), name, override, settings)
-    return tuple(gates.values())
+    return tuple(gate for name, gate in gates.items() if name not in settings.disabled)
 
 
 def gate_names(settings: GateSettings) -> tuple[str, ...]:
