@@ -230,6 +230,7 @@ def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
     paused = person("invoke restack")
     person.desk.tree().git("reset", "--quiet", "--hard")
     unresolved = person.follow(paused, GOING_ON, "invoke continue", code=3)
+    assert unresolved.out.startswith("restack of #1, #2, #3 -> main, run ")
     person.follow(unresolved, "operations/resolution.py:_nothing_resolved", "invoke skip")
 
 
@@ -581,7 +582,7 @@ ELSEWHERE: dict[str, str] = {
     "tasks/receipts.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "tasks/inspection.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
     "tasks/inspection.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",
-    "tasks/session.py:_tell_interrupted": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
+    "tasks/session.py:_after_interrupt": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
     "tasks/session.py:task_session": "tests/git/test_next_commands.py::test_a_gate_that_failed",
     "tasks/stack.py:rescue": LOOKS,
     "commands/attest.py:_ask": "tests/git/test_attest_story.py::test_two_persons",

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from trunkline.system import signals
 from trunkline.system.signals import Interrupted
+from trunkline.tasks import session
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -56,6 +58,19 @@ def test_a_signal_within_a_task_is_one_line_and_what_to_type(tmp_path: Path, num
     first, *rest = ran.stderr.splitlines()
     assert first == f"interrupted by {number.name}: nothing is lost; every child process was ended"
     assert rest == ["next: trunkline status"]
+
+
+def test_an_interrupt_before_the_run_of_this_task_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The open run is an older one, with other flags: the task is typed again, not `continue`."""
+    held = tmp_path / "journal.jsonl"
+    held.touch()
+    monkeypatch.setattr(session, "_open_run", lambda: SimpleNamespace(path=held))
+    running = session.TaskSession("rebase", json_wanted=False)
+    running.given = {"pr": "519", "accept-unavailable": "msrv"}
+    os.utime(held, (running.began - 9, running.began - 9))
+    assert session._after_interrupt(running) == ["invoke rebase --pr 519 --accept-unavailable msrv"]
+    os.utime(held, (running.began + 9, running.began + 9))
+    assert session._after_interrupt(running) == ["invoke continue", "invoke abort"]
 
 
 def test_a_terminal_that_is_gone_is_no_failure(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
     context, run = found
     name_stack(context.stack.name)
     accept_unavailable(context.options.accept_unavailable)
-    session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}, run {run.id}")
+    taken = name_of(run) if len(run.moves) > 1 else context.entry.full_label
+    session.terminal.headline(f"{taken} -> {context.stack.trunk}, run {run.id}")
     if session.dry_run:
         session.plan(resume.plan(context, run))
     else:

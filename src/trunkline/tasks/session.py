@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import textwrap
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ from trunkline.tasks.flags import from_environment, variable
 
 if TYPE_CHECKING:
     from trunkline.engine import RunResult
+    from trunkline.state.journal import Run
 
 
 def _terminal(stream: IO[str]) -> Terminal:
@@ -66,6 +68,8 @@ class TaskSession:
         """`--dry-run`, or Invoke's own: print the plan, change nothing."""
         self.given: Mapping[str, str | bool] = {}
         """The flags of this command without dashes, including those from the environment."""
+        self.began = time.time()
+        """Seconds since the epoch."""
         self.summary: tuple[str, ...] = ()
         """The summary, as last shown."""
         self._approved = False
@@ -238,13 +242,13 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
             error.next_commands = tuple(session.again(flags) for flags in error.choices)
         if isinstance(error, TransientError) and not any(isinstance(each, Command) for each in error.next_commands):
             error.next_commands = (session.again({}), *error.next_commands)
-        error.next_commands = error.next_commands or (task_command("continue" if _is_open() else "doctor"),)
+        error.next_commands = error.next_commands or (task_command("continue" if _open_run() else "doctor"),)
         session.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
         code = error.code
     except KeyboardInterrupt as error:
         session.account["error"] = {"what": f"interrupted by {error}" if str(error) else "interrupted"}
-        _tell_interrupted(error)
+        _tell_interrupted(session, error)
         code = signals.exit_code(error)
     except Exit:
         raise
@@ -322,19 +326,32 @@ def _unwritten(error: OSError) -> ExternalError:
     return ExternalError(what, why=f"the system reports: {error.strerror}")
 
 
-def _is_open() -> bool:
-    """Return whether there is an open run."""
+def _open_run() -> Run | None:
     from trunkline.context import open_run
 
     with contextlib.suppress(TrunklineError, FileNotFoundError):  # the directory of the process may be gone
-        return open_run.open_run(top_of(Git(Path.cwd())).state_dir()) is not None
-    return False
+        return open_run.open_run(top_of(Git(Path.cwd())).state_dir())
+    return None
 
 
-def _tell_interrupted(error: KeyboardInterrupt) -> None:
+def _after_interrupt(session: TaskSession) -> list[str]:
+    """Return the commands after an interrupt: they continue the run of this process, or run the task again.
+
+    A run that was open before may have begun with other flags: `continue` would not do what was typed.
+    """
+    run = _open_run()
+    if run is None:
+        return [task_command("status")]
+    with contextlib.suppress(OSError):
+        if run.path.stat().st_mtime < session.began:
+            return [session.again({})]
+    return [task_command(name) for name in ("continue", "abort")]
+
+
+def _tell_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
     """Report that a signal ended the task, and how to continue; ignore a closed terminal (SIGHUP)."""
     by = f" by {error}" if str(error) else ""
-    commands = [task_command(name) for name in (("continue", "abort") if _is_open() else ("status",))]
+    commands = _after_interrupt(session)
     try:
         terminal = _terminal(sys.stderr)
         terminal.line((f"interrupted{by}: ", "bold yellow"), "nothing is lost; every child process was ended")
