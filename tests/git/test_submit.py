@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.inprocess import STACK, Desk, Hub, Pull, desk, kill_at, refusal
-from trunkline.commands import restack, submit
+from trunkline.commands import restack, status, submit
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import pr_number
 from trunkline.domain.snapshot import PrState
@@ -16,6 +16,7 @@ from trunkline.domain.step import PUBLISHING
 from trunkline.domain.submission import SubmitOptions, Words, edited
 from trunkline.engine import RunResult
 from trunkline.github.decoding import decode
+from trunkline.planning import heads
 from trunkline.state.journal import Journal
 from trunkline.steps import push
 
@@ -365,12 +366,25 @@ def test_undo_keeps_what_was_edited_in_the_stack_file(new: Desk, old: str, edite
     assert _file(new) == STACK.replace(old, edited)
 
 
-def test_commits_that_a_push_takes_off_a_branch_are_named(half: Desk) -> None:
-    """A reset of the local branch may be a mistake: the question and the outcome name what leaves the remote."""
+def test_a_branch_that_was_moved_back_by_hand_is_behind(half: Desk) -> None:
+    """As for a restack, the longer branch counts: a reset may be a mistake. The command that shortens is printed."""
+    tip = half.hub.tip("three")
     half.clone.git("branch", "--force", "three", "three~1")
-    gone = half.hub.tip("three")[:7]
-    line = f'take 1 commit off origin/three: {gone} "three 2"'
-    assert line in submit.forecast(half.stack_context()).plan.publishes
+    why = "your branch is 1 commit behind the remote's: it was moved back by hand"
+    assert (
+        f"{why}, and a restack moves it forward again"
+        in status.look(half.stack_context(), offline=False).entries[2].standing.why
+    )
+    assert heads.entry_tip(half.entry_context(3).view()).oid == tip
+    step = submit.forecast(half.stack_context()).plan.steps[0]
+    assert "three" not in " ".join((*step.commands, *step.publishes))
     assert _submit(half).error is None
-    assert line in half.quiet.lines
+    line = next(line for line in half.quiet.lines if "stays" in line)
+    command = f"git push --force-with-lease=refs/heads/three:{tip} origin three"
+    assert line == f'origin/three stays 1 commit ahead of yours: {tip[:7]} "three 2"; to take it off: {command}'
+    assert step.description.endswith(line)
+    assert half.hub.tip("three") == half.clone.head("origin/three") == tip
+    assert push.plan(half.entry_context(3).view()).description == f"nothing: {line}"
+    half.clone.git(*command.split()[1:])
     assert half.hub.tip("three") == half.clone.head("three")
+    assert not push.updates_of(half.stack_context().view(), half.stack_context().stack.entries)

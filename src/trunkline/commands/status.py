@@ -132,6 +132,7 @@ def _facts(seen: ObservedStack, entry: Entry, astray: Misplaced | None, *, offli
         seen.branches[entry.key].side,
         seen.off_base(entry),
         holds=astray.what if astray is not None and astray.entry == entry else "",
+        behind=seen.behind(entry),
     )
 
 

@@ -85,6 +85,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
         side: the relation of the local branch to GitHub's head or, offline, to the tracking ref.
         off_base: why it is not on its base; () if it is, or if unknown.
         holds: the commits of entries above that it holds, in a sentence; "" for none.
+        behind: the number of commits that the local branch lacks, and why, in a sentence; "" for none.
     """
 
     key: EntryKey
@@ -94,6 +95,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
     side: Side = Side.SAME
     off_base: tuple[str, ...] = ()
     holds: str = ""
+    behind: str = ""
 
 
 class EntryState(msgspec.Struct, frozen=True):
@@ -236,12 +238,12 @@ def _for_git(facts: EntryFacts) -> EntryState | None:
     if facts.side in _OF_SIDE:
         return EntryState(facts.key, _OF_SIDE[facts.side], (facts.side.value,))
     if facts.off_base:
-        return EntryState(facts.key, State.RESTACK, facts.off_base)
+        return EntryState(facts.key, State.RESTACK, (*facts.off_base, *filter(None, (facts.behind,))))
     return EntryState(facts.key, State.PUSH, (facts.side.value,)) if facts.side in _UNPUSHED else None
 
 
 def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
-    beside = (facts.side.value,) if facts.side in {Side.BEHIND, Side.SHORTENED} else ()
+    beside = (facts.behind or facts.side.value,) if facts.side in {Side.BEHIND, Side.SHORTENED} else ()
     if facts.pr is None:
         return EntryState(facts.key, State.UNKNOWN, beside)
     readiness = evaluate(facts.pr, gates_suffice=gates_suffice)

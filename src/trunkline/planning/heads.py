@@ -75,9 +75,8 @@ def entry_tip(view: View) -> Tip:
         return Tip(tip)
     if history.is_ancestor(git, theirs, ours):
         return _ahead(view, ours, theirs)
-    if history.is_ancestor(git, ours, theirs) and not journal_queries.is_shortened(view, ours, theirs):
-        count = len(history.reachable(git, [theirs], [ours]))
-        return Tip(theirs, f"your local branch was {counted(count)} behind {view.stack.remote}")
+    if lacking := missing_here(view):
+        return Tip(theirs, f"your local branch was {counted(len(lacking))} behind {view.stack.remote}")
     if pushed_commits.is_included(view, ours, theirs):
         return Tip(theirs, f"with what was pushed to {view.stack.remote} since the run began")
     foreign = foreign_commits(view, theirs, ours)
@@ -91,6 +90,20 @@ def entry_tip(view: View) -> Tip:
             raise diverged(view, foreign, _on_top(view, found, theirs))
         return Tip(theirs, _taken_over(view, found, ours, theirs))
     return Tip(ours)
+
+
+def missing_here(view: View) -> tuple[Commit, ...]:
+    """Return the commits that a local branch is behind the remote one; () if it is not.
+
+    A branch that was moved back by hand is behind, too: nothing tells whether the commits are
+    unwanted, or a colleague's. One that a run shortened is not.
+    """
+    ours, theirs = view.local.local, view.local.remote
+    if ours is None or theirs is None or ours == theirs or not history.is_ancestor(view.git, ours, theirs):
+        return ()
+    if journal_queries.is_shortened(view, ours, theirs):
+        return ()
+    return tuple(history.reachable(view.git, [theirs], [ours]))
 
 
 def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:

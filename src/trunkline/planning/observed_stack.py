@@ -87,6 +87,18 @@ class ObservedStack(msgspec.Struct, frozen=True):
         lacks = len(history.reachable(git, [base], [head]))
         return (*why, f"{counted(lacks)} of {name} not in it")
 
+    def behind(self, entry: Entry) -> str:
+        """Return the number of commits that the local branch lacks and why, in a sentence; "" if it lacks none."""
+        git, branch = self.project.git, self.branches[entry.key]
+        if branch.side is not Side.BEHIND or branch.ours is None or branch.theirs is None:
+            return ""
+        if not history.is_ancestor(git, branch.ours, branch.theirs):
+            return ""  # others rewrote it
+        count = counted(len(history.reachable(git, [branch.theirs], [branch.ours])))
+        moved = branch.theirs in self.earlier.of_ref(branch_ref(entry.branch))
+        why = ": it was moved back by hand, and a restack moves it forward again" if moved else ""
+        return f"your branch is {count} behind the remote's{why}"
+
     def own(self, entry: Entry) -> int | None:
         """Return the number of own commits; None if it is unknown or the user must decide.
 

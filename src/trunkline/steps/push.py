@@ -26,7 +26,7 @@ from trunkline.git.push import Pushed, RefUpdate, push_arguments, typed
 from trunkline.operations import attested_push
 from trunkline.operations.publish import Update, described, push_all
 from trunkline.planning import pushed_commits
-from trunkline.planning.heads import deleted, diverged, foreign_commits
+from trunkline.planning.heads import deleted, diverged, foreign_commits, missing_here
 from trunkline.planning.journal_queries import planned_remote
 from trunkline.planning.parents import open_below
 from trunkline.planning.verification import require_gates
@@ -41,6 +41,8 @@ def plan(view: View) -> Step:
     if view.local.remote is None:
         raise deleted(view)
     step = plan_in_rebase(view)
+    if stays := _stays_ahead(view):
+        return Step(StepName.PUSH, f"nothing: {stays}", mutates=True)
     if step.publishes or view.local.local is None:
         return step
     return Step(StepName.PUSH, f"nothing: {view.stack.remote} has {view.entry.branch} already", mutates=True)
@@ -126,6 +128,8 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
         )
     pushed_commits.refuse(view)
     _refuse_foreign(view, seen, tip)
+    if stays := _stays_ahead(view):
+        return Outcome("pushed", stays, StepStatus.NOTHING, data=_facts(context, seen, seen))
     context.reporter.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
     about = step_context.about(context.entry)
     step_context.log_intent(records.BranchPushed(*about, remote=remote, old=seen, new=tip))
@@ -189,7 +193,7 @@ def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
         elif local.remote != local.local:
             pushed_commits.refuse(there)
             _refuse_foreign(there, local.remote, local.local)
-        if local.remote != local.local:
+        if local.remote != local.local and not missing_here(there):
             found.append(Update(entry, local.remote, local.local))
     return tuple(found)
 
@@ -198,7 +202,24 @@ def plan_entries(view: View, entries: Sequence[Entry]) -> Step:
     """Plan one atomic push of what is new or moved; errors as of `updates_of`."""
     updates = updates_of(view, entries)
     step = plan_updates(view, updates)
-    return replace(step, publishes=(*step.publishes, *_taken_off(view, updates)))
+    description = "; ".join((step.description, *_left_ahead(view, entries)))
+    return replace(step, description=description, publishes=(*step.publishes, *_taken_off(view, updates)))
+
+
+def _left_ahead(view: View, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return a message for each remote branch that stays ahead of the local one, as `restack` also leaves it."""
+    return tuple(line for entry in entries if (line := _stays_ahead(view.of(entry))))
+
+
+def _stays_ahead(view: View) -> str:
+    commits, seen, ref = missing_here(view), view.local.remote, branch_ref(view.entry.branch)
+    if not commits:
+        return ""
+    remote, names = view.stack.remote, listed_briefly([f'{short(each.oid)} "{each.subject}"' for each in commits])
+    shorten = shlex.join(["git", "push", f"--force-with-lease={ref}:{seen}", remote, view.entry.branch])
+    them = "it" if len(commits) == 1 else "them"
+    ahead = f"{remote}/{view.entry.branch} stays {counted(len(commits))} ahead of yours: {names}"
+    return f"{ahead}; to take {them} off: {shorten}"
 
 
 def _taken_off(view: View, updates: Sequence[Update]) -> tuple[str, ...]:
@@ -234,21 +255,24 @@ def run_entries(context: Context, step_context: StepContext, entries: Sequence[E
     git, remote, view = context.git, context.stack.remote, context.view()
     updates = updates_of(view, entries)
     pushed = {update.entry.branch for update in updates}
-    tips = {entry.branch: view.of(entry).local.local for entry in entries if entry.branch not in pushed}
-    left = {branch: tip for branch, tip in tips.items() if tip is not None}
+    unpushed = (view.of(entry).local for entry in entries if entry.branch not in pushed)
+    left = {each.branch: each.local for each in unpushed if each.local is not None and each.local == each.remote}
     # A killed push may have left them behind.
     local_refs.update_tracking_refs_of(git, step_context.lock, remote, left)
     for entry in entries:
         if entry.number is None and entry.branch in left and not local_refs.has_upstream(git, entry.branch):
             local_refs.set_upstream(git, step_context.lock, remote, entry.branch)
+    ahead = _left_ahead(view, entries)
     if not updates:
-        return Outcome("pushed", f"{remote} has every branch already", StepStatus.NOTHING)
+        return Outcome("pushed", f"{remote} has every branch already", StepStatus.NOTHING, ahead)
     message = push_all(context, step_context, updates, stacked=False)
     for update in updates:
         if update.old is None:
             local_refs.set_upstream(git, step_context.lock, remote, update.entry.branch)
     moved = ", ".join(described(update) for update in updates)
-    return Outcome("pushed", f"{moved}; all or none, leases held", details=(*_taken_off(view, updates), *message))
+    return Outcome(
+        "pushed", f"{moved}; all or none, leases held", details=(*_taken_off(view, updates), *message, *ahead)
+    )
 
 
 def run_stack(context: Context, step_context: StepContext) -> Outcome:
