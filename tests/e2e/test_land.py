@@ -266,7 +266,7 @@ def test_a_merge_whose_reply_was_lost_is_not_done_twice(stack: YardLanding) -> N
     stack.github.inject(FaultKind.STATUS, match=route.format(519), status=405, times=1)
     ran = stack.invoke("land", *QUICK, **NO_WAIT)
     assert (ran.code, "#519 is not merged: GitHub does not allow it" in ran.err) == (5, True), ran.err
-    assert "next: invoke continue --yes\nnext: gh pr view 519 --web" in ran.err
+    assert "next: invoke continue --yes\nnext: invoke open --pr 519" in ran.err
     ran = stack.invoke("continue", **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
     assert trunk(stack) == LANDED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,26 @@ def test_an_entry_above_one_that_waits_for_its_merge(person: Typist) -> None:
     assert done.next == ["invoke rebase --pr 2   # once #1 is merged"]
     shown = person.follow(person(done.next[0]), "planning/merged.py:merged_below", "invoke status")
     assert "#1 one  waits for GitHub" in shown.out
+
+
+def test_a_rebase_without_gates_needs_no_note(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was verified, so there is no note; the checklist counts both as skipped, and the command leads on."""
+    monkeypatch.setenv("TRUNKLINE_SKIP", "fmt,gates,checks")
+    done = person("invoke rebase --pr 1")
+    assert (done.code, "[-] Added reviewer note" in done.out) == (0, True), done
+    assert done.next == ["invoke rebase --pr 2   # once #1 is merged"]
+
+
+def test_a_fetch_in_a_clone_of_one_branch(person: Typist) -> None:
+    """`git fetch origin` would fetch that branch only, and `status` would name it forever."""
+    clone = person.desk.clone
+    clone.git("config", "remote.origin.fetch", "+refs/heads/main:refs/remotes/origin/main")
+    person.desk.push_commit("one", "one 3", {"one-3.txt": "3\n"})
+    shown = person("invoke status")
+    assert shown.next == ["git fetch origin '+refs/heads/*:refs/remotes/origin/*'"]
+    clone.git(*shlex.split(shown.next[0])[1:])
+    after = person("invoke status")
+    assert ("needs fetch" in shown.out, "needs fetch" in after.out) == (True, False)
 
 
 def test_comments_of_a_stack_without_threads(person: Typist) -> None:

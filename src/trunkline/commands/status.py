@@ -6,6 +6,7 @@ It takes one request to GitHub and a few git processes, and changes nothing.
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Mapping, Sequence
 
 from trunkline.context import native
@@ -20,7 +21,15 @@ from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
-from trunkline.domain.status import EntryFacts, EntryStatus, StackStatus, State, entry_states, next_command
+from trunkline.domain.status import (
+    EntryFacts,
+    EntryState,
+    EntryStatus,
+    StackStatus,
+    State,
+    entry_states,
+    next_command,
+)
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
@@ -98,7 +107,7 @@ def _status(
     leave_for = stack.trunk if any(row.current for row in rows) else ""
     done = not any(state.state is not State.MERGED for state in states)
     untidy = done and any(_is_left(project.git, seen, entry) for entry in stack.entries)
-    usual = next_command(states, stack.remote, leave_for=leave_for, untidy=untidy)
+    usual = next_command(states, _source(project.git, stack.remote, states), leave_for=leave_for, untidy=untidy)
     command = stands.commands[0] if stands else astray.command if astray else usual
     open_ = [pr.number for pr in seen.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
@@ -109,6 +118,19 @@ def _status(
     finished = "" if command else finished
     notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked, finished)))
     return StackStatus(stack, seen.trunk, rows, command, notes, stands, link)
+
+
+def _source(git: Git, remote: str, states: Sequence[EntryState]) -> str:
+    """Return what `git fetch` is given, so that it fetches every branch.
+
+    A clone of a single branch, as by `git clone --depth`, is configured to fetch that branch only.
+    """
+    everything = f"refs/heads/*:refs/remotes/{remote}/*"
+    if all(state.state is not State.FETCH for state in states):
+        return remote
+    configured = git.query("config", "--get-all", f"remote.{remote}.fetch", ok=(0, 1)).lines
+    complete = everything in {each.removeprefix("+") for each in configured}
+    return shlex.quote(remote) if complete else f"{shlex.quote(remote)} {shlex.quote(f'+{everything}')}"
 
 
 def _is_left(git: Git, seen: ObservedStack, entry: Entry) -> bool:

@@ -251,13 +251,13 @@ def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
 
 
 def next_command(
-    entry_states: Sequence[EntryState], remote: str, *, leave_for: str = "", untidy: bool = False
+    entry_states: Sequence[EntryState], source: str, *, leave_for: str = "", untidy: bool = False
 ) -> str:
     """Return the next command for a stack, decided by its lowest unmerged entry; "" if nothing is left to do.
 
     Args:
         entry_states: bottom first.
-        remote: the remote's name.
+        source: what `git fetch` is given: the remote's name, and refspecs that its configuration lacks.
         leave_for: the trunk, if an entry's branch is checked out; `sync` keeps a branch that is.
         untidy: `sync` would delete local branches of merged entries.
     """
@@ -269,18 +269,18 @@ def next_command(
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
     if stuck is not None:
-        return _typed(_STUCK[stuck.state], stuck.key, remote)
+        return _typed(_STUCK[stuck.state], stuck.key, source)
     moved = [each for each in open_ if each.state in {State.RESTACK, State.PUSH, State.CONFLICT}]
     if moved and (len(moved) > 1 or moved[0] is not first):
         return task_command("restack")
-    return _typed(_OF_FIRST[first.state], first.key, remote)
+    return _typed(_OF_FIRST[first.state], first.key, source)
 
 
-def _typed(command: str | tuple[str, ...], key: EntryKey, remote: str) -> str:
+def _typed(command: str | tuple[str, ...], key: EntryKey, source: str) -> str:
     """Return a command of the tables below for an entry: a task by its words, or a line."""
     if isinstance(command, str):
-        return command.format(pr=key, remote=remote)
-    return task_command(*(word.format(pr=key, remote=remote) for word in command))
+        return command.format(pr=key, source=source)
+    return task_command(*(word.format(pr=key, source=source) for word in command))
 
 
 # States that block every other task, wherever in the stack they occur.
@@ -288,7 +288,7 @@ _STUCK: dict[State, str | tuple[str, ...]] = {
     State.MISSING: ("init", "--check"),
     State.NO_BRANCH: ("init", "--check"),
     State.RENAMED: ("init", "--update"),
-    State.FETCH: "git fetch {remote}",
+    State.FETCH: "git fetch {source}",
     State.DIVERGED: ("rebase", "--pr", "{pr}", "--dry-run"),
     State.CLOSED: ("rescue", "--pr", "{pr}"),
     State.MISPLACED: ("restack", "--dry-run"),  # shows the command that moves the branch back
@@ -301,9 +301,9 @@ _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.RED: "gh pr checks {pr}",
     State.CI: "gh pr checks {pr} --watch",
     State.CI_DOWN: ("land", "--require", "gates"),
-    State.REVIEW: "gh pr view {pr}",
+    State.REVIEW: ("open", "--pr", "{pr}"),
     State.GITHUB: ("status",),
-    State.RULE: "gh pr view {pr}",
+    State.RULE: ("open", "--pr", "{pr}"),
     State.BLOCKED: ("land",),
     State.READY: ("land",),
     State.UNSUBMITTED: ("submit",),

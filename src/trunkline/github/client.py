@@ -294,7 +294,7 @@ class GitHub(Gh):
                 return self._read(path, Merged, *put, stdin=stdin).sha
         except Refused as error:
             error.what = f"#{number} is not merged: {error.what}"
-            error.next_commands = (task_command("continue"), f"gh pr view {number} --web")
+            error.next_commands = (task_command("continue"), task_command("open", "--pr", number))
             raise
         return self._merged(path, number, result)
 
@@ -309,7 +309,7 @@ class GitHub(Gh):
                 raise Refused(
                     f"GitHub did not merge #{number}",
                     why=result.message,
-                    next_command=(task_command("continue"), f"gh pr view {number} --web"),
+                    next_command=(task_command("continue"), task_command("open", "--pr", number)),
                 )
             sleep(pause)
             result = self.rest(f"{path}-async/{result.request}", MergeState)

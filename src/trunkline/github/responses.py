@@ -184,6 +184,10 @@ def _limited(response: Response, message: str) -> bool:
     )
 
 
+_MORE_RIGHTS = 'gh auth refresh --hostname "${GH_HOST:-github.com}" --scopes repo'
+"""Without a terminal, gh demands the host."""
+
+
 def _classified(response: Response, message: str) -> tuple[type[TrunklineError], str, str]:
     status = response.status
     if (url := _sso(response, message)) is not None:
@@ -203,7 +207,7 @@ def _classified(response: Response, message: str) -> tuple[type[TrunklineError],
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
         400: (Refused, "GitHub refused the request", task_command("status")),
         401: not_signed_in,
-        403: (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+        403: (NotSignedIn, "GitHub does not let you do this", _MORE_RIGHTS),
         404: (NotFound, "GitHub has no such object, or does not show it to you", "gh auth status"),
         405: (Refused, "GitHub does not allow it", task_command("status")),
         409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("status")),
@@ -249,8 +253,8 @@ def _refused_by_graphql(response: Response) -> tuple[type[TrunklineError], str, 
 
 
 _GRAPHQL_VERDICTS: dict[str, tuple[type[TrunklineError], str, str]] = {
-    "FORBIDDEN": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
-    "INSUFFICIENT_SCOPES": (NotSignedIn, "GitHub does not let you do this", "gh auth refresh --scopes repo"),
+    "FORBIDDEN": (NotSignedIn, "GitHub does not let you do this", _MORE_RIGHTS),
+    "INSUFFICIENT_SCOPES": (NotSignedIn, "GitHub does not let you do this", _MORE_RIGHTS),
     "NOT_FOUND": (UsageError, "GitHub has no such object, or does not show it to you", "gh auth status"),
     "UNPROCESSABLE": (Refused, "GitHub refused the change", ""),
 }

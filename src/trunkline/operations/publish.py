@@ -119,7 +119,7 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
             raise Refused(
                 f"#{pr.number} would have no commits over {pr.base}",
                 why="a push that leaves a pull request none closes it for good; nothing was pushed",
-                next_command=f"gh pr view {pr.number} --web",
+                next_command=task_command("open", "--pr", pr.number),
             )
     if endangered:
         retarget(context, step_context, *((pr, trunk) for pr in endangered))
@@ -190,7 +190,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
         raise Refused(
             f"#{number} is in GitHub's native stack {stack.number}, whose bases GitHub alone moves",
             why=refused.why,
-            next_command=(*again, "gh stack rebase   # then: git fetch", f"gh pr view {number} --web"),
+            next_command=(*again, "gh stack rebase   # then: git fetch", task_command("open", "--pr", number)),
         ) from refused
     if shown != base:
         raise Refused(f"#{number} still targets {shown}", why="GitHub took the change but does not show it")

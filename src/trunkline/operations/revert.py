@@ -229,7 +229,7 @@ def _refuse_closing(view: View, tip: Oid, changes: tuple[RemoteMoved, ...]) -> N
         raise Refused(
             f"{short(tip)} has no commits over {base}",
             why=f"a push that leaves the pull request none closes {view.entry.label} for good; nothing was pushed",
-            next_command=f"gh pr view {view.entry.pr} --web",
+            next_command=task_command("open", "--pr", view.entry.pr),
         )
 
 

@@ -63,7 +63,7 @@ def merged_elsewhere(view: View, entry: Entry, pr: PullRequest) -> Refused:
         why = f"it went into {pr.base}, and {trunk} does not hold its changes; a new pull request can bring them"
         command = shlex.join(("gh", "pr", "create", "--base", trunk, "--head", entry.branch))
     else:
-        why, command = "GitHub names no merge commit", f"gh pr view {pr.number} --web"
+        why, command = "GitHub names no merge commit", task_command("open", "--pr", pr.number)
     return Refused(f"{entry.label} was not merged into {trunk}", why=why, next_command=command)
 
 

@@ -15,6 +15,7 @@ from msgspec import structs
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope, resolve_fork_point
 from trunkline.context.view import View
+from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Refused, TrunklineError
 from trunkline.domain.names import Oid, branch_ref, short
@@ -278,7 +279,7 @@ def _refuse_unreplayable(view: View, fork: Ownership, base: str) -> None:
             f"{entry.branch} has no commits of its own",
             why=f"all of it is in {base}"
             + (f"; pushing that would close {entry.label} for good" if entry.number else ""),
-            next_command=f"gh pr view {entry.number} --web" if entry.number else "git commit",
+            next_command=task_command("open", "--pr", entry.number) if entry.number else "git commit",
         )
 
 

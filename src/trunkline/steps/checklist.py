@@ -99,7 +99,8 @@ def evaluate(view: View) -> tuple[Line, ...]:
                 noted,
             ),
             done=noted == tip,
-            skipped=StepName.NOTE in skip,
+            # Without gates there is nothing that a note could state, so the step writes none.
+            skipped=StepName.NOTE in skip or (StepName.GATES in skip and not noted),
         ),
     )
 

@@ -137,7 +137,7 @@ def wait_for_queue(context: Context) -> None:
             raise Refused(
                 f"#{number} left the merge queue without being merged",
                 why="its checks failed there, or somebody took it out",
-                next_command=(f"gh pr view {number} --web", task_command("continue")),
+                next_command=(task_command("open", "--pr", number), task_command("continue")),
             )
         if place not in reported[-1:]:
             reported.append(place)
@@ -149,7 +149,7 @@ def wait_for_queue(context: Context) -> None:
         raise ExternalError(
             f"#{number} is still in the merge queue",
             why=f"waited {seconds:g} s",
-            next_command=(task_command("continue"), f"gh pr view {number} --web"),
+            next_command=(task_command("continue"), task_command("open", "--pr", number)),
         )
 
 

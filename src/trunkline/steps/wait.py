@@ -170,7 +170,7 @@ def _stop(view: View, found: Readiness) -> TrunklineError:
     number = view.entry.pr
     by_name = _named(view) if found.state in {Ready.REVIEW, Ready.BLOCKED} else ()
     why = "\n".join((*found.why, *by_name))
-    again, page = task_command("continue"), f"gh pr view {number} --web"
+    again, page = task_command("continue"), task_command("open", "--pr", number)
     what = f"#{number}: {found.state.value}"
     if found.state is Ready.DRAFT:
         return _draft_again(what, number)
