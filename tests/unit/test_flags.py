@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from invoke.collection import Collection
 from invoke.program import Program
 from invoke.tasks import Task
 
-from trunkline.domain.errors import InternalError, UsageError
+from trunkline.context import loading
+from trunkline.context.project import Project
+from trunkline.domain.errors import InternalError, UsageError, WrongFlag
 from trunkline.domain.step import StepName, step_names
 from trunkline.state import lock
 from trunkline.tasks import command_line, namespace
@@ -314,6 +317,9 @@ def test_under_invoke_beside_tasks_of_ones_own(
         ("land --method sqaush --watch", "did you mean squash?", "land --method squash --watch"),
         ("land --require gate", "did you mean gates?", "land --require gates"),
         ("rehearse --task rebse", "did you mean rebase?", "rehearse --task rebase"),
+        ("rebase --skip PUSH", "did you mean push?", "rebase --skip push"),
+        ("add --mesage", "error: add has no flag --mesage", "--help add"),
+        ("add --mesage x --all", "error: add has no flag --mesage", "add --message x --all"),
         ("rehearse restack", "and then run restack for real", "rehearse --task restack"),
         ("rehearse --pr 519 rebase --skip fmt", "nothing was done", "rehearse --pr 519 --task rebase --skip fmt"),
     ],
@@ -353,6 +359,15 @@ def test_a_flag_is_given_once(
     shown = capsys.readouterr().err.splitlines()
     assert (ended.value.code, "is given twice" in shown[0]) == (2, True), shown
     assert shown[1:] == [f"next: trunkline {each}" for each in following]
+
+
+@pytest.mark.parametrize("page", ["", "/files", "#discussion_r1"])
+def test_the_address_of_a_pull_request_is_no_number(page: str) -> None:
+    """The number in it is offered; it may be of another repository."""
+    project = cast(Project, SimpleNamespace(git=None, stack=None))
+    with pytest.raises(WrongFlag) as refused:
+        loading._entry(project, f"https://github.com/octo/tiny/pull/519{page}")
+    assert refused.value.choices == ({"pr": "519"},)
 
 
 def test_a_list_flag_can_be_repeated(

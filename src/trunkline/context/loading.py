@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -185,9 +186,18 @@ def choose_stack(stacks: Sequence[Stack], name: str) -> Stack:
     )
 
 
+_PAGE = re.compile(r"https?://.*/pull/([1-9][0-9]{0,9})\b")
+
+
 def _entry(project: Project, pr: str | None) -> Entry:
     git, stack = project.git, project.stack
     if asked := _asked(pr):
+        if page := _PAGE.match(asked):
+            raise WrongFlag(
+                f"not a pull request number: {asked!r}",
+                why="expected a whole number, like 519; an address may be of another repository",
+                flags={"pr": page[1]},
+            )
         return stack.entry(entry_key(asked))
     here = refs.current_branch(git)
     for entry in stack.entries:

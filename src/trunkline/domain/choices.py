@@ -14,8 +14,9 @@ def listed(text: str) -> tuple[str, ...]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most similar, or ""."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+    """Return the known name that is most similar, or ""; upper and lower case do not count."""
+    folded = {each.casefold(): each for each in known}
+    return next((folded[like] for like in difflib.get_close_matches(name.casefold(), list(folded), n=1)), "")
 
 
 def require_known(flag: str, given: Collection[str], known: Collection[str], noun: str) -> None:

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from trunkline.context.loading import open_stack
 from trunkline.domain.choices import listed
-from trunkline.domain.command import task_command
+from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, branch_problem, entry_key
 from trunkline.domain.options import Options
@@ -91,6 +91,8 @@ def add(
             why="--above, --below and --onto-trunk exclude each other; nothing was done",
             next_command=session.again({"below": "", "onto-trunk": ""}),
         )
+    if name.startswith("-"):  # Invoke takes it for NAME
+        raise UsageError(f"add has no flag {name}", why="nothing was done", next_command=program_help("add"))
     if name and (problem := branch_problem(name)):
         raise UsageError(
             f"not a branch name: {name!r}",

@@ -47,7 +47,7 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
     program, argv = command_line.program(), sys.argv[1:]
     task = error.context.name or "" if error.context is not None else ""
     unknown = _UNKNOWN.match(str(error))
-    word = unknown[1] if unknown else ""
+    word = _flag_as_name(error) or (unknown[1] if unknown else "")
     helping = [*([Command((*program, "--help", task))] if task else []), Command((*program, "--list"))]
     if not word:
         again = [Command((program[0], *words)) for words in flag_values.alternatives(error, argv)]
@@ -65,6 +65,12 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
         [f"did you mean {' or '.join(like)}?"] if like else [],
         [Command((program[0], *_replaced(argv, word, like[0])))] if like else helping,
     )
+
+
+def _flag_as_name(error: ParseError) -> str:
+    """Return the unknown flag that Invoke took for a positional argument: the NAME of `add --mesage x`."""
+    values = [each.value for each in error.context.positional_args] if error.context is not None else []
+    return next((value for value in values if str(value).startswith("-")), "")
 
 
 def _in_words(error: ParseError, *, is_empty: bool) -> str:
