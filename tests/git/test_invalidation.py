@@ -154,6 +154,20 @@ def test_a_script_that_may_read_elsewhere(place: Place) -> None:
     assert place.gate() == ALL - {"low", "high", "run of told"}
 
 
+def test_documentation_of_a_package_that_is_not_compiled(place: Place) -> None:
+    """It may include any source, and no dep-info names it; beside compiled units, their dep-info does."""
+    manifest = PACKAGE.format(name="extra")
+    place.repo.commit("extra", {"crates/extra/Cargo.toml": manifest, "crates/extra/src/lib.rs": "// extra\n"})
+    place.gate()
+    documented = [place.debug / f".fingerprint/{name}-{300:016x}" for name in ("extra", "apart")]
+    for each in documented:
+        each.mkdir()
+        (each / "doc-lib").touch()
+    place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
+    place.gate()
+    assert [each.exists() for each in documented] == [False, True]
+
+
 @pytest.mark.parametrize("code", ["std::fs::read(path);", "helper::run();"])
 def test_packages_and_links_below_a_script(place: Place, code: str) -> None:
     """A script that reads files reaches packages and links in its directory without leaving it."""

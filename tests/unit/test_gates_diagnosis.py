@@ -379,3 +379,15 @@ def test_configuration_outside_the_repository_has_a_hash(tmp_path: Path, monkeyp
     including = cargo.outer_config(tree)
     (tmp_path / ".cargo/more.toml").write_text("[build]\njobs = 1\n")
     assert len({before, including, cargo.outer_config(tree)}) == 3, "what it includes is part of it"
+
+
+def test_configuration_of_rustfmt_and_clippy_has_a_hash_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both look above the work tree, and rustfmt in the home directory."""
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo-home"))
+    home = Path.home()
+    tree, found = tmp_path / "state/tree", {cargo.outer_config(tmp_path / "state/tree")}
+    for path in (tmp_path / "clippy.toml", tmp_path / ".rustfmt.toml", home / ".config/rustfmt/rustfmt.toml"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("tab_spaces = 2\n")
+        found.add(cargo.outer_config(tree))
+    assert len(found) == 4

@@ -75,7 +75,11 @@ def test_the_verdict_of_receipts(receipts: list[Receipt], verdict: Verdict | Non
             {"toolchain": structs.replace(NOW, rustc=f"{NOW.name}\nhost: y")}, "another build of rustc", id="host"
         ),
         pytest.param({"toolchain": Toolchain("", "")}, "it ran with no toolchain, now", id="no toolchain"),
-        pytest.param({"config_sha256": ""}, "cargo's configuration outside the repository", id="configuration"),
+        pytest.param(
+            {"config_sha256": ""},
+            "the configuration of cargo, rustfmt or clippy outside the repository",
+            id="configuration",
+        ),
     ],
 )
 @pytest.mark.parametrize("exit_code", [0, 101])

@@ -274,7 +274,7 @@ def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
     return why or (query.terms.mismatch(receipt) if query.terms else "")
 
 
-OTHER_CONFIG = "cargo's configuration outside the repository has changed since"
+OTHER_CONFIG = "the configuration of cargo, rustfmt or clippy outside the repository has changed since"
 
 
 def _named(then: Toolchain, now: Toolchain | None) -> str:

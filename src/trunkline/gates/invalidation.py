@@ -255,6 +255,13 @@ class BuildCache(msgspec.Struct, frozen=True):
         readers = dict(self._readers(directory, tree))
         direct = {unit for unit, files in readers.items() if files is None or files & sources}
         names = {unit.package for unit in direct} | {owner for path in changed if (owner := tree.owner(path))}
+        # Documentation may include sources of unrelated packages; only a compiler lists them.
+        compiled = {unit.package for unit in readers}
+        names |= {
+            unit.package
+            for unit in directory.units()
+            if unit.package in tree.packages.keys() - compiled and target_directory.is_documentation(unit)
+        }
         # A macro may read sources of unrelated packages, which no dep-info lists.
         names |= users(tree.reading_macros, tree.packages)
         names = dependents(names, tree.packages)

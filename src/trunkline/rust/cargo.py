@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ PASSED_THROUGH = (
     "SCCACHE_SERVER_UDS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
 _SERVER_SECONDS = 60.0
+_OF_FMT_AND_CLIPPY = ("rustfmt.toml", ".rustfmt.toml", "clippy.toml", ".clippy.toml")
 _LONGEST = 1 << 27  # bytes of a source; a link to a device would never end
 _DEEPEST = 10  # the depth limit of configuration files that include one another
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
@@ -206,11 +208,11 @@ def lock_packages(text: str) -> frozenset[tuple[str, str]]:
 
 
 def outer_config(tree: Path) -> str:
-    """Return a SHA-256 over cargo configuration outside the repository, or "" if there is none.
+    """Return a SHA-256 over the tools' configuration outside the repository, or "" if there is none.
 
     Cargo reads `.cargo/config.toml` in every parent directory and in CARGO_HOME. They configure
     mirrors and proxies, so gates must see them; but they can also set flags, so receipts contain
-    their hash.
+    their hash. rustfmt and clippy read every parent directory too, and rustfmt the home directory.
     """
     home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     folders = [*(parent / ".cargo" for parent in tree.parents), home]
@@ -219,6 +221,12 @@ def outer_config(tree: Path) -> str:
     for path in dict.fromkeys(folder / name for folder in folders for name in ("config.toml", "config")):
         for text in _with_included(path):
             digest.update(text + b"\0")
+            found = True
+    own = Path.home()
+    folders = [*tree.parents, own, own / ".config/rustfmt"]
+    for path in dict.fromkeys(folder / name for folder in folders for name in _OF_FMT_AND_CLIPPY):
+        with contextlib.suppress(OSError):
+            digest.update(b"%s\0%s\0" % (path.name.encode(), read_regular(path, _LONGEST)))
             found = True
     return digest.hexdigest() if found else ""
 

@@ -181,6 +181,11 @@ def is_library(unit: Unit) -> bool:
     return any(name.startswith(("lib-", "test-lib-")) for name in _listed(unit.fingerprint))
 
 
+def is_documentation(unit: Unit) -> bool:
+    """Return whether a unit is a package's documentation; cargo has no dep-info of it."""
+    return any(name.startswith("doc-") for name in _listed(unit.fingerprint))
+
+
 def is_finished(unit: Unit) -> bool:
     """Return whether the run of a build script finished; cargo does not repeat it then."""
     return (unit.build / "output").is_file() and any(

@@ -31,10 +31,13 @@ _OF_CARGO = (
 _LEAVES_PACKAGE = (
     rb"\.\./|[\"/]\.\.[\"/]",  # ".." alone, or at the end of a path
     rb"\.(?:parent|ancestors|pop|components)\(|\b(?:ParentDir|canonicalize|read_link|set_current_dir|current_dir)\b",
+    # A path of the package, cut or changed as text.
+    rb"\b(?:with_file_name|set_file_name|strip_suffix|r?split\w*|r?find|replacen?|trim_end_matches|truncate)\(",
+    rb"\[[^\]\n]*\.\.[^\]\n]*\]|/proc/",
     rb"\bCommand\b|\bcargo_metadata\b|workspace|\bproject_root\b|\bdiscover\b",
     rb"\binclude!|\bmod\s+\w+\s*;",
     # A variable other than cargo's own may name any directory (`[env]` with `relative = true`).
-    rb"\bvars(?:_os)?\(|\b(?:env!|var|var_os)\s*\(\s*(?!\"(?:" + _OF_CARGO + rb")\")",
+    rb"\bvars(?:_os)?\(|\b(?:(?:option_)?env!|var|var_os)\s*\(\s*(?!\"(?:" + _OF_CARGO + rb")\")",
 )
 NAMES_OTHER_PLACES = re.compile(b"|".join(_LEAVES_PACKAGE))
 """Code of a build script that may read files outside its package."""
