@@ -32,6 +32,7 @@ import psutil
 from support.repo import Repo
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.catalogue import catalogue, gate_names
 from trunkline.gates.executor import GateJob
@@ -149,7 +150,9 @@ def measured(workers: int, entries: int, sleep: float, *, namespaces: bool) -> d
             def started(_gate: str) -> None:
                 starts.append(time.monotonic())
 
-            orders = [GateJob(git, tip, gates, settings, True, ended.append, started, print) for tip in tips]
+            orders = [
+                GateJob(git, tip, gates, settings, Reuse.DEPENDENCIES, ended.append, started, print) for tip in tips
+            ]
             before, own, began = group.cpu(), time.process_time(), time.monotonic()
             run_gate_jobs(orders)
             took = time.monotonic() - began

@@ -15,6 +15,7 @@ from support.repo import Repo
 from trunkline.domain.cause import CauseId
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.executor import GateJob
 from trunkline.gates.preflight import refused_anywhere
@@ -193,7 +194,7 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
 
     def order(commit: Oid) -> GateJob:
         return GateJob(
-            bench.repo.adapter, commit, gates, bench.settings, fresh=False, say=lambda _: None,
+            bench.repo.adapter, commit, gates, bench.settings, reuse=Reuse.ALL, say=lambda _: None,
             progress=lambda outcome: events.append((outcome.gate, outcome.verdict)),
             began=lambda name: events.append(("began", name)),
             foreseen=lambda stopped: events.append(("foreseen", [each.gate for each in stopped])),

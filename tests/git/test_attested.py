@@ -234,7 +234,7 @@ def test_the_branch_calls_another_branch_the_pull_request(place: Attesting) -> N
     one = place.git.resolve("refs/remotes/origin/feat/one")
     place.clone.git("update-ref", "refs/remotes/origin/evil", "HEAD")
     assert verify_workflow.commit_of(place.git, "origin", "", PrNumber(1), fetched=False) == one
-    with pytest.raises(UsageError, match="the head of #7 is not here"):
+    with pytest.raises(UsageError, match="does not have the head of #7"):
         verify_workflow.commit_of(place.git, "origin", "", PrNumber(7), fetched=False)
 
 

@@ -13,6 +13,7 @@ from trunkline.domain.check import Expect, PatternCheck
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import oid
 from trunkline.domain.receipt import Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import checks
 from trunkline.gates.check_receipts import Subject
@@ -47,7 +48,7 @@ def entry(repo: Repo, *names: bytes) -> Subject:
 def search(subject: Subject, pattern: str, expect: Expect = Expect.ABSENT, *paths: str) -> str:
     """Run one pattern check and return what it shows."""
     check = PatternCheck("odd", "", pattern, expect, paths=paths)
-    (outcome,) = checks.run(subject, [check], fresh=True)
+    (outcome,) = checks.run(subject, [check], reuse=Reuse.DEPENDENCIES)
     assert (outcome.verdict is Verdict.PASSED) == (outcome.diagnosis == "")
     return outcome.diagnosis or outcome.summary
 
@@ -58,7 +59,7 @@ def test_a_check_searches_files_of_any_name(repo: Repo, folder: bytes, paths: tu
     """Searched whether the check names its paths or not; each match is shown on one line that can be printed."""
     subject = entry(repo, *(folder + name for name in ODD))
     check = PatternCheck("odd", "", "sought()", Expect.ABSENT, paths=paths)
-    (outcome,) = checks.run(subject, [check], fresh=True)
+    (outcome,) = checks.run(subject, [check], reuse=Reuse.DEPENDENCIES)
     assert outcome.verdict is Verdict.FAILED
     shown = [line for line in Path(outcome.log).read_text().split("\n") if "sought()" in line][1:]
     assert len(shown) == len(ODD)

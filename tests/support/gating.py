@@ -18,6 +18,7 @@ from support.repo import Repo
 from trunkline.commands import init_files
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates.run import gate_commit
 
@@ -70,7 +71,12 @@ class Bench:
         """Gate a commit with the real nox and return the outcomes by gate."""
         self.said.clear()
         outcomes = gate_commit(
-            self.repo.path, self.repo.head(commit), self.settings, only=only, fresh=fresh, say=self.said.append
+            self.repo.path,
+            self.repo.head(commit),
+            self.settings,
+            only=only,
+            reuse=Reuse.by_flags(fresh=fresh, clean=False),
+            say=self.said.append,
         )
         return {outcome.gate: outcome for outcome in outcomes}
 

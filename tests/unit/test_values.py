@@ -15,7 +15,7 @@ import pytest
 
 from support.repo import Repo
 from trunkline.config import reading, validation
-from trunkline.domain import check, names, receipt, stack
+from trunkline.domain import check, names, receipt, reuse, stack
 from trunkline.gates import catalogue
 from trunkline.operations import gate_stack
 from trunkline.report.terminal import Terminal
@@ -89,7 +89,10 @@ def test_a_stack_is_gated_whose_entries_have_structured_checks(repo: Repo, monke
     passed = receipt.GateOutcome("build", receipt.Verdict.PASSED)
     monkeypatch.setattr(gate_stack, "run_gate_jobs", lambda orders: [(passed,) for _ in orders])
     rows = gate_stack.gate_stack(
-        repo.adapter, stack.Stack(names.branch_name("main"), "origin", entries), Terminal(io.StringIO())
+        repo.adapter,
+        stack.Stack(names.branch_name("main"), "origin", entries),
+        Terminal(io.StringIO()),
+        reuse.Reuse.ALL,
     )
     assert [(row.entry.pr, dict(row.outcomes)) for row in rows] == [(1, {"build": passed}), (2, {})]
 

@@ -20,6 +20,7 @@ from trunkline.domain.command import exact_command, task_command
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
 from trunkline.domain.receipt import GateOutcome
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import AttestSettings
 from trunkline.domain.words import count_of, listing
 from trunkline.gates.attested import Question, evaluate
@@ -70,7 +71,7 @@ def local_commit(git: Git, revision: str, pr: PrNumber | None) -> Oid:
     """Return the commit to attest: the revision, the local branch of the pull request, or HEAD.
 
     Raises:
-        UsageError: it is not here.
+        UsageError: this repository has no such commit.
     """
     name = revision or "HEAD"
     if pr is not None:
@@ -81,7 +82,7 @@ def local_commit(git: Git, revision: str, pr: PrNumber | None) -> Oid:
     found = git.resolve(name)
     if found is None:
         raise UsageError(
-            f"{name} is no commit here",
+            f"{name} names no commit of this repository",
             next_command=task_command("switch", "--pr", pr) if pr else "git log --oneline",
         )
     return found
@@ -170,10 +171,10 @@ def _gate(order: Order, rows: Collection[AttestedGate], reporter: Reporter) -> M
     settings = replace(order.policy.stack.gates, sign=order.key)
     order.git.query("cat-file", "-e", order.gated)  # the merge may be in memory only, where no gate finds it
     found: dict[str, GateOutcome] = {}
-    for only, fresh in ((first, False), (again, True)):
+    for only, reuse in ((first, Reuse.ALL), (again, Reuse.DEPENDENCIES)):
         if only:
             outcomes = gate_commit(
-                order.git.cwd, order.gated, settings, only=only, fresh=fresh, progress=watch.ended,
+                order.git.cwd, order.gated, settings, only=only, reuse=reuse, progress=watch.ended,
                 began=watch.began, say=reporter.progress, printed=watch.printed, compiled=watch.compiled,
             )  # fmt: skip
             found |= {outcome.gate: outcome for outcome in outcomes}

@@ -11,7 +11,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import Receipt
 from trunkline.domain.stack import GateSettings
-from trunkline.git import dsse
+from trunkline.git import dsse, history
 from trunkline.git.git import Git
 from trunkline.operations import attestation
 from trunkline.report import exports
@@ -45,18 +45,18 @@ def export_of(git: Git, revision: str, output: str) -> Export:
     """Return the export of a commit; default: HEAD.
 
     Raises:
-        UsageError: it is not here, or has no receipt.
+        UsageError: this repository has no such commit, or no receipt of it.
     """
-    commit = git.resolve(revision or "HEAD")
-    if commit is None:
-        raise UsageError(f"--commit {revision!r} is no commit here", next_command="git log --oneline")
+    commit = history.require_commit(git, revision or "HEAD", "commit")
     found = tuple(
         (path, receipt)
         for path, receipt in Store(git.state_dir()).read(git.tree(commit))
         if isinstance(receipt, Receipt)
     )
     if not found:
-        raise UsageError(f"there is no receipt of {short(commit)} here", next_command=task_command("receipts.pull"))
+        raise UsageError(
+            f"this repository has no receipt of {short(commit)}", next_command=task_command("receipts.pull")
+        )
     return Export(git, commit, Path(output or f"receipts-{short(commit)}").resolve(), found)
 
 

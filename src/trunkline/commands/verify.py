@@ -120,10 +120,11 @@ def policy_of(git: Git, remote: str) -> Policy:
     known = git.query("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", ok=(0, 1, 128)).returncode == 0
     found = trust.trunks_own(git, remote) if known else None
     if found is None:
-        reason = "it is not tracked there" if known else f"which branch of {remote} is trunk is not known here"
         raise UsageError(
-            f"{remote}'s trunk has no stack.toml here",
-            why=f"verify reads the policy from trunk alone, and {reason}",
+            f"{remote}'s trunk has no stack.toml, as last fetched"
+            if known
+            else f"it is unknown which branch of {remote} is trunk",
+            why="verify reads the policy from trunk's stack.toml alone",
             next_command=(*_fetching(), task_command("init", "--track")),
         )
     stack = validation.stacks_of(found, entries=False)[0]
@@ -166,14 +167,11 @@ def commit_of(git: Git, remote: str, revision: str, pr: PrNumber | None, *, fetc
         UsageError: this repository does not have the commit.
     """
     if revision:
-        found = git.resolve(revision)
-        if found is None:
-            raise UsageError(f"--commit {revision!r} is no commit here", next_command="git log --oneline")
-        return found
+        return history.require_commit(git, revision, "commit")
     if pr is None:
         head = git.resolve("HEAD")
         if head is None:
-            raise UsageError("there is no commit here yet", next_command="git log --oneline")
+            raise UsageError("this repository has no commit yet", next_command="git log --oneline")
         return head
     candidates = [refs.evidence_ref(pr)]
     branch = None if fetched else _branch_of(git, remote, pr)
@@ -182,7 +180,7 @@ def commit_of(git: Git, remote: str, revision: str, pr: PrNumber | None, *, fetc
     for ref in candidates:
         if (found := git.resolve(ref)) is not None:
             return found
-    raise UsageError(f"the head of #{pr} is not here", next_command=_fetching())
+    raise UsageError(f"this repository does not have the head of #{pr}", next_command=_fetching())
 
 
 def _branch_of(git: Git, remote: str, pr: PrNumber) -> BranchName | None:
@@ -214,7 +212,7 @@ def verify(
 
     Raises:
         CheckFailed: it conflicts with trunk.
-        Refused: the history that is needed is not here.
+        Refused: this repository lacks the history that is needed.
         ExternalError: a notes ref here holds something else.
     """
     question = question_of(git, remote, policy, commit, merged=merged, now=now)
@@ -281,7 +279,7 @@ def tree_of(git: Git, policy: Policy, commit: Oid, *, merged: bool) -> tuple[Oid
 
     Raises:
         CheckFailed: the commit conflicts with trunk.
-        Refused: the merge base is not here.
+        Refused: this repository lacks the merge base.
     """
     if not merged or history.is_ancestor(git, policy.commit, commit):
         return git.tree(commit), True

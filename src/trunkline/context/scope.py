@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from trunkline.context.project import Project, Reporter
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import EntryKey, Oid, entry_key, oid
+from trunkline.domain.names import EntryKey, Oid, entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.repository import Repository
 from trunkline.domain.stack import Entry, Stack
-from trunkline.git import refs
+from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub
 
@@ -96,10 +96,10 @@ class Scope:
 
     def no_branch(self) -> Refused:
         """Return the error for a branch that exists neither locally nor on the remote."""
-        what = f"there is no branch {self.entry.branch}, neither here nor on {self.stack.remote}"
+        what = f"there is no branch {self.entry.branch}, neither local nor on {self.stack.remote}"
         stale = refs.tracking_ref(self.stack.remote, self.entry.branch)
         if refs.read_ref(self.git, stale) is not None:
-            why = f"{self.stack.remote}/{self.entry.branch} is left here of a branch that was deleted there"
+            why = f"{self.stack.remote}/{self.entry.branch} tracks a branch that was deleted on the remote"
             return Refused(what, why=why, next_command=f"git fetch --prune {shlex.quote(self.stack.remote)}")
         return Refused(
             what,
@@ -134,8 +134,5 @@ def resolve_fork_point(scope: Scope) -> Oid | None:
                 why="this task moves several entries",
                 next_command=task_command("restack", "--fork-point", f"{scope.entry.key}={commit}"),
             )
-        found = scope.git.resolve(commit)
-        if found is None:
-            raise UsageError(f"--fork-point {commit!r} is no commit here", next_command="git log --oneline")
-        return oid(found)
+        return history.require_commit(scope.git, commit, "fork-point")
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.step import StepName
 from trunkline.domain.submission import SubmitOptions
 
@@ -16,7 +17,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         accept_unavailable: gates that may be unavailable.
         fork_point: the value of `--fork-point`, or "".
         fresh: ignore receipts, and rebuild the repository's own packages.
-        clean: use an empty build cache.
+        clean: ignore all earlier build output too.
         require: the condition of a merge, `checks` or `gates`; "": as in stack.toml.
         method: the merge method; "": as in stack.toml.
         watch: wait for reviewers too, for hours.
@@ -46,3 +47,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stash: bool = False
     together: bool = False
     verify: str = ""
+
+    @property
+    def reuse(self) -> Reuse:
+        """What gates may reuse of earlier runs."""
+        return Reuse.by_flags(fresh=self.fresh, clean=self.clean)

@@ -31,7 +31,7 @@ class State(Enum):
     MISSING = "not on GitHub"
     RENAMED = "its branch was renamed on GitHub"
     UNSUBMITTED = "no pull request yet"
-    NO_BRANCH = "no branch, neither here nor on the remote"
+    NO_BRANCH = "no branch, neither local nor on the remote"
     FETCH = "needs fetch"
     DIVERGED = "diverged from the remote"
     MISPLACED = "holds commits of entries above"
@@ -61,7 +61,7 @@ class Side(Enum):
     REMOVED = "others removed commits from the remote's branch, and a push of yours would bring them back"
     REWRITTEN = "rewritten here, not pushed yet"
     DIVERGED = "the remote's branch holds commits that yours lacks, and yours some that it lacks"
-    NOT_FETCHED = "somebody pushed what is not here"
+    NOT_FETCHED = "the remote has commits that were not fetched"
     NOWHERE = "there is no such branch"
 
 

@@ -118,7 +118,7 @@ def _known(gate_job: GateJob) -> dict[str, tuple[GateOutcome, Toolchain]]:
 
     The toolchain that Actions would use now is unknown here.
     """
-    if gate_job.fresh:
+    if not gate_job.reuse.receipts:
         return {}
     known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
     found, toolchains = {}, set()
@@ -210,7 +210,9 @@ class _Run(msgspec.Struct):
     def title(self) -> str:
         """The title of the run, which identifies the commit and the gates."""
         names = ",".join(gate.name for gate in self.gates)
-        digest = hashlib.sha256(f"{self.gate_job.commit} {names} {self.gate_job.fresh}".encode()).hexdigest()[:12]
+        digest = hashlib.sha256(f"{self.gate_job.commit} {names} {self.gate_job.reuse.value}".encode()).hexdigest()[
+            :12
+        ]
         return f"gates of {short(self.gate_job.commit)} ({digest})"
 
     def _runs(self) -> tuple[WorkflowRun, ...]:

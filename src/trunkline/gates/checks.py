@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trunkline.domain.check import Check, ManualCheck, PatternCheck, judge
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.gates import execute, invalidation, pattern_search, proof, request, slots
 from trunkline.gates.check_receipts import Subject, bare_query, gate_of, proven_outcomes, stale_tick
 from trunkline.gates.gate_workspace import GateWorkspace
@@ -27,8 +28,7 @@ def run(
     subject: Subject,
     checks: Collection[Check],
     *,
-    fresh: bool = False,
-    clean: bool = False,
+    reuse: Reuse = Reuse.ALL,
     progress: Callable[[GateOutcome], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
@@ -37,17 +37,16 @@ def run(
     Args:
         subject: the commit.
         checks: the entry's checks.
-        fresh: ignore receipts, except those of manual checks.
-        clean: ignore earlier build output.
+        reuse: what may be reused of earlier runs; receipts of manual checks always may.
         progress: receives each outcome.
         say: receives messages for the user besides the verdicts.
 
     Raises:
         UsageError: a pattern is invalid.
     """
-    kept = [check for check in checks if not fresh or isinstance(check, ManualCheck)]
+    kept = [check for check in checks if reuse.receipts or isinstance(check, ManualCheck)]
     found = proven_outcomes(subject, kept, say=say)
-    least = invalidation.least(fresh=fresh, clean=clean)
+    least = invalidation.LEAST[reuse]
     outcomes = []
     for check in checks:
         outcome = found.get(check.name)

@@ -34,7 +34,7 @@ from trunkline.gates.dask_client import DataClient, connect, require_encryption
 from trunkline.gates.dask_local import local_cluster
 from trunkline.gates.dask_workers import RESOURCE, Fleet, call_workers, fleets_of, foreseen
 from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
-from trunkline.gates.invalidation import least
+from trunkline.gates.invalidation import LEAST
 from trunkline.gates.jobserver import jobs
 
 _LOOK_SECONDS = 1.0
@@ -144,7 +144,9 @@ def _prepared(fleet: Fleet) -> Outcomes:
     """Return outcomes of gates that need not run or cannot pass; report the latter to the job."""
     gate_job = fleet.gate_job
     known = (
-        None if gate_job.fresh else proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
+        proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
+        if gate_job.reuse.receipts
+        else None
     )
     stopped = {
         gate.name: GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.command_line).with_failure(missing)
@@ -205,7 +207,7 @@ def _submitted(job: _Job, jobs: Sequence[_Job], topic: str) -> Any:
     everybody = fleet.workers == tuple(sorted(fleet.hosts))
     return fleet.client.submit(
         dask_worker.run, fleet.key, gate_job.commit, gate_job.settings.root, msgspec.to_builtins(job.gate),
-        least=int(least(fresh=gate_job.fresh, clean=gate_job.clean)), strict=gate_job.settings.strict,
+        least=int(LEAST[gate_job.reuse]), strict=gate_job.settings.strict,
         topic=topic, number=job.number, pure=False, key=f"{job.gate.name}-{short(gate_job.commit)}-{topic}",
         resources={RESOURCE: 1}, retries=_RETRIES, priority=-job.number,
         workers=[_home(job, jobs)] if everybody else list(fleet.workers), allow_other_workers=everybody,

@@ -18,6 +18,7 @@ from msgspec import structs
 from trunkline.domain.names import Oid
 from trunkline.domain.proof import concerns, mismatch
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import execute, proof
 from trunkline.gates.catalogue import Gate
@@ -32,12 +33,11 @@ class GateJob(msgspec.Struct, frozen=True):
         commit: the commit; the verdicts are about exactly its tree.
         gates: the gates.
         settings: the `[gates]` table.
-        fresh: ignore receipts, and rebuild the repository's own packages.
+        reuse: what may be reused of earlier runs.
         progress: receives each outcome.
         began: receives each gate's name when it starts.
         say: receives messages for the user besides the verdicts.
         starts: called before the first gate starts.
-        clean: ignore earlier build output.
         printed: receives a gate's name and its last line now and then, if it runs elsewhere.
         compiled: receives a gate's name and the number of its compiled units now and then.
         foreseen: receives the gates that cannot pass, before the first one runs; may raise.
@@ -47,12 +47,11 @@ class GateJob(msgspec.Struct, frozen=True):
     commit: Oid
     gates: tuple[Gate, ...]
     settings: GateSettings
-    fresh: bool
+    reuse: Reuse
     progress: Callable[[GateOutcome], None]
     began: Callable[[str], None]
     say: Callable[[str], None]
     starts: Callable[[], None] = lambda: None
-    clean: bool = False
     printed: Callable[[str, str], None] = lambda _gate, _line: None
     foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None
     compiled: Callable[[str, int], None] = lambda _gate, _units: None

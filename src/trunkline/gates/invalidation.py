@@ -27,6 +27,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import asdict
 
+from trunkline.domain.reuse import Reuse
 from trunkline.git.git import Git
 from trunkline.rust import build_places, target_directory
 from trunkline.rust.manifests import dependents, run_by_compiler, users
@@ -44,11 +45,8 @@ class Reset(enum.IntEnum):
     ALL = 3
 
 
-def least(*, fresh: bool, clean: bool) -> Reset:
-    """Return the least part of the build output that the user's flags say to rebuild."""
-    if clean:
-        return Reset.ALL
-    return Reset.EMPTY_MEMBERS if fresh else Reset.SOME
+LEAST = {Reuse.ALL: Reset.SOME, Reuse.DEPENDENCIES: Reset.EMPTY_MEMBERS, Reuse.NOTHING: Reset.ALL}
+"""The least part of a target directory to rebuild, by what may be reused."""
 
 
 class Conditions(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from trunkline.domain.receipt import Toolchain
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import DEFAULT_REMOTE, DEFAULT_TRUNK, GateSettings
 from trunkline.gates.catalogue import Gate
 from trunkline.git.state_directory import work_dir
@@ -42,8 +43,7 @@ class Request(msgspec.Struct, frozen=True):
         root: the Cargo workspace's directory inside it.
         gates: the gates.
         commit: the commit; "": the sessions choose (HEAD, or a snapshot of the checkout).
-        fresh: ignore receipts, and rebuild the repository's own packages.
-        clean: ignore earlier build output.
+        reuse: what may be reused of earlier runs.
         strict: see GateSettings.
         toolchains: gate name -> its toolchain, if the caller has determined it.
         common_dir: the repository's git directory; "": unknown.
@@ -55,8 +55,7 @@ class Request(msgspec.Struct, frozen=True):
     root: str
     gates: tuple[Gate, ...]
     commit: str = ""
-    fresh: bool = False
-    clean: bool = False
+    reuse: Reuse = Reuse.ALL
     strict: bool = False
     toolchains: Mapping[str, Toolchain] = msgspec.field(default_factory=dict)
     common_dir: str = ""
@@ -150,8 +149,5 @@ def read(run: Path) -> Request:
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
-    kept = {
-        name: raw[name]
-        for name in ("top", "root", "commit", "fresh", "clean", "strict", "common_dir", "tree", "trust")
-    }
-    return Request(**kept, gates=gates, toolchains=toolchains)
+    kept = {name: raw[name] for name in ("top", "root", "commit", "strict", "common_dir", "tree", "trust")}
+    return Request(**kept, reuse=Reuse(raw["reuse"]), gates=gates, toolchains=toolchains)

@@ -19,6 +19,7 @@ import msgspec
 from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import actions, execute, preflight, proof, request, slots
 from trunkline.gates.catalogue import Gate, catalogue
@@ -41,8 +42,7 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
     settings: GateSettings,
     *,
     only: Collection[str] = (),
-    fresh: bool = False,
-    clean: bool = False,
+    reuse: Reuse = Reuse.ALL,
     progress: Callable[[GateOutcome], None] = lambda _: None,
     began: Callable[[str], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -57,8 +57,7 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
         commit: the commit; the verdicts are about exactly its tree.
         settings: the `[gates]` table.
         only: names of the gates to run; empty: all.
-        fresh: ignore receipts, and rebuild the repository's own packages.
-        clean: also ignore all earlier build output.
+        reuse: what may be reused of earlier runs.
         progress: receives each outcome.
         began: receives each gate's name when its session starts.
         say: receives messages for the user besides the verdicts, for example ignored receipts.
@@ -79,11 +78,10 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
                 commit,
                 gates,
                 settings,
-                fresh or clean,
+                reuse,
                 progress,
                 began,
                 say,
-                clean=clean,
                 printed=printed,
                 foreseen=foreseen,
                 compiled=compiled,
@@ -166,7 +164,9 @@ class _Prepared(msgspec.Struct, frozen=True):
 
 def _known(gate_job: GateJob) -> proof.Known | None:
     return (
-        None if gate_job.fresh else proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
+        proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
+        if gate_job.reuse.receipts
+        else None
     )
 
 
@@ -212,7 +212,7 @@ def _run_locally(gate_job: GateJob, prepared: _Prepared | None) -> Outcomes:
             gate_job.progress(outcome)
         if prepared.missing:
             run_request = request.Request(
-                str(git.cwd), settings.root, prepared.missing, gate_job.commit, gate_job.fresh, gate_job.clean,
+                str(git.cwd), settings.root, prepared.missing, gate_job.commit, gate_job.reuse,
                 settings.strict, prepared.toolchains, str(git.common_dir()), gate_job.tree,
                 request.trust_of(settings),
             )  # fmt: skip

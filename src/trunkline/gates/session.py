@@ -17,15 +17,17 @@ from types import FrameType
 
 import msgspec
 
-from trunkline.domain.errors import TrunklineError, UsageError
+from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict
+from trunkline.domain.reuse import Reuse
 from trunkline.gates import invalidation, preflight, proof, slots
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.execute import execute, tools_for
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request, report_units
 from trunkline.git.git import Git
+from trunkline.git.history import require_commit
 from trunkline.system import orphans
 from trunkline.system.files import replace_bytes
 
@@ -38,8 +40,7 @@ def run_session(
     run: Path,
     *,
     commit: str,
-    fresh: bool,
-    clean: bool,
+    reuse: Reuse,
     say: Callable[[str], None],
     chosen: Collection[str] = (),
 ) -> str:
@@ -50,8 +51,7 @@ def run_session(
         name: the gate.
         run: the run's directory; the outcome is written there as `NAME.json`.
         commit: the commit; "": the one that the run's sessions share.
-        fresh: ignore receipts, and rebuild the repository's own packages.
-        clean: also ignore all earlier build output.
+        reuse: what may be reused of earlier runs.
         say: receives progress messages.
         chosen: all gates of this process, which run one after the other.
     """
@@ -61,7 +61,7 @@ def run_session(
         if run_request.common_dir:
             git.prime_cache(Path(run_request.common_dir), Oid(run_request.commit), Oid(run_request.tree))
         resolved = Oid(commit) if commit and commit == run_request.commit else None  # by the caller
-        tip = resolved or (_named(git, commit) if commit else _agreed(git, run, say))
+        tip = resolved or (require_commit(git, commit, "commit") if commit else _agreed(git, run, say))
         say(f"{name} on {short(tip)}: {run_request.gate(name).command_line}")
         ahead = _Ahead.of(run, tip)
         if name in ahead.settled:
@@ -70,14 +70,14 @@ def run_session(
         with slots.slot(git, tip) as slot:
             workspace = GateWorkspace(
                 git, slot, run_request.root, run, run_request.settings, _executor(),
-                least=invalidation.least(fresh=fresh, clean=clean), on_units=report_units(name),
+                least=invalidation.LEAST[reuse], on_units=report_units(name),
             )  # fmt: skip
             toolchain = run_request.toolchains.get(name) if tip == run_request.commit else None
             # A caller that passes toolchains has made the preflight checks already.
             if not toolchain:
-                ahead = _look_ahead(workspace, run_request, name, chosen, fresh=fresh or clean, say=say)
+                ahead = _look_ahead(workspace, run_request, name, chosen, reuse, say=say)
             outcome = ahead.settled.get(name) or execute(
-                workspace, run_request.gate(name), fresh=fresh or clean, toolchain=toolchain, say=say
+                workspace, run_request.gate(name), fresh=not reuse.receipts, toolchain=toolchain, say=say
             )
     except TrunklineError as error:
         stopped = GateOutcome(
@@ -120,8 +120,8 @@ def _look_ahead(
     run_request: Request,
     name: str,
     chosen: Collection[str],
+    reuse: Reuse,
     *,
-    fresh: bool,
     say: Callable[[str], None],
 ) -> _Ahead:
     """Determine the gates of this process that need no run, unless an earlier session has."""
@@ -132,7 +132,7 @@ def _look_ahead(
         if name in known.asked:
             return known
         gates = [run_request.gate(each) for each in dict.fromkeys([name, *chosen])]
-        proven = {} if fresh else _proven(workspace, run_request, gates, say)
+        proven = _proven(workspace, run_request, gates, say) if reuse.receipts else {}
         rest = [gate for gate in gates if gate.name not in proven]
         stopped = preflight.in_slot(rest, workspace.slot, run_request.root)
         for outcome in stopped.values():
@@ -170,13 +170,6 @@ def _write_outcome(run: Path, outcome: GateOutcome) -> None:
         replace_bytes(folder / f"{outcome.gate}.json", json.dumps(outcome.to_json()).encode())
 
 
-def _named(git: Git, commit: str) -> Oid:
-    found = git.resolve(commit)
-    if found is None:
-        raise UsageError(f"--commit {commit!r} is no commit here", next_command="git log --oneline")
-    return found
-
-
 def _agreed(git: Git, run: Path, say: Callable[[str], None]) -> Oid:
     """Return the commit that all sessions of this run share; the first session determines it."""
     with (run / "commit").open("a+", encoding="ascii") as file:
@@ -184,7 +177,7 @@ def _agreed(git: Git, run: Path, say: Callable[[str], None]) -> Oid:
         file.seek(0)
         known = file.read().strip()
         if known:
-            return _named(git, known)
+            return require_commit(git, known, "commit")
         commit, dirty = slots.snapshot(git)
         if dirty:
             say(f"the checkout has uncommitted changes: gating its files as they are, {short(commit)}")

@@ -115,12 +115,13 @@ def gates(session: nox.Session, gate: str) -> None:
     """Run one cargo gate on exactly one tree; unavailable is never passed."""
     if isinstance(_RUN_REQUEST, str):
         session.error(_RUN_REQUEST)
+    from trunkline.domain.reuse import Reuse  # noqa: PLC0415 -- not needed for `nox -l`
     from trunkline.gates.session import run_session  # noqa: PLC0415 -- not needed for `nox -l`
 
     parser = argparse.ArgumentParser(prog="nox -s gates --")
     parser.add_argument("--commit", default=_RUN_REQUEST.commit)
-    parser.add_argument("--fresh", action="store_true", default=_RUN_REQUEST.fresh)
-    parser.add_argument("--clean", action="store_true", default=_RUN_REQUEST.clean)
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--clean", action="store_true")
     options = parser.parse_args(session.posargs)
     run = Path(os.environ[request.VARIABLE])
     message = run_session(
@@ -128,8 +129,9 @@ def gates(session: nox.Session, gate: str) -> None:
         gate,
         run,
         commit=options.commit,
-        fresh=options.fresh,
-        clean=options.clean,
+        reuse=Reuse.by_flags(fresh=True, clean=options.clean)
+        if options.fresh or options.clean
+        else _RUN_REQUEST.reuse,
         say=session.log,
         chosen=_chosen(sys.argv),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from trunkline.domain.commits import Commit
+from trunkline.domain.errors import UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref, oid
 from trunkline.git import objects
 from trunkline.git.commit_graph import Graph
@@ -214,8 +215,22 @@ def missing(git: Git, names: Iterable[Oid]) -> frozenset[Oid]:
     return frozenset(name for name in unknown if name not in git.complete)
 
 
+def require_commit(git: Git, revision: str, flag: str) -> Oid:
+    """Return the commit that the value of a flag names.
+
+    Raises:
+        UsageError: this repository has no such commit.
+    """
+    found = git.resolve(revision)
+    if found is None:
+        raise UsageError(
+            f"--{flag} {revision!r} names no commit of this repository", next_command="git log --oneline"
+        )
+    return found
+
+
 def present(git: Git, names: Iterable[Oid]) -> list[Oid]:
-    """Return the distinct commits that are here with all that they reach (`missing`), in their order."""
+    """Return, in their order, the distinct commits whose whole closure exists in this repository (`missing`)."""
     distinct = list(dict.fromkeys(names))
     absent = missing(git, distinct)
     return [name for name in distinct if name not in absent]

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from trunkline.context.project import Project, Reporter
 from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.gates.catalogue import catalogue, gate_names
@@ -55,17 +56,14 @@ class GatedEntry(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-def gate_stack(
-    git: Git, stack: Stack, reporter: Reporter, *, fresh: bool = False, clean: bool = False
-) -> tuple[GatedEntry, ...]:
+def gate_stack(git: Git, stack: Stack, reporter: Reporter, reuse: Reuse) -> tuple[GatedEntry, ...]:
     """Run the gates on each entry's tip, and continue after failures.
 
     Args:
         git: the user's checkout.
         stack: the stack.
         reporter: receives progress events.
-        fresh: ignore receipts, and rebuild the repository's own packages.
-        clean: as `fresh`, but with an empty build cache.
+        reuse: what may be reused of earlier runs.
     """
     rows, orders = [], []
     board = RunningGates()
@@ -74,13 +72,13 @@ def gate_stack(
         row = GatedEntry(entry, _tip(git, stack, entry), {})
         rows.append(row)
         if row.commit is None:
-            reporter.progress(f"{entry.full_label} is not here")
+            reporter.progress(f"{entry.full_label} skipped: it has no local branch and no tracking branch")
         else:
             orders.append(
                 _Gated(row, GateProgress(reporter, git, f"{entry.label} " if side_by_side else "", board), reporter)
             )
     started = time.monotonic()
-    found = run_gate_jobs([each.order(git, stack, fresh=fresh or clean, clean=clean) for each in orders])
+    found = run_gate_jobs([each.order(git, stack, reuse) for each in orders])
     reporter.gates_ended(time.monotonic() - started)
     done = {each.row.entry.key: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
     return tuple(done.get(row.entry.key, row) for row in rows)
@@ -95,12 +93,12 @@ class _Gated(msgspec.Struct):
     started: float = 0.0
     ended: float = 0.0
 
-    def order(self, git: Git, stack: Stack, *, fresh: bool, clean: bool) -> GateJob:
+    def order(self, git: Git, stack: Stack, reuse: Reuse) -> GateJob:
         """Return the job for the executor."""
         assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
         return GateJob(
-            git, self.row.commit, catalogue(stack.gates), stack.gates, fresh, self._progress, self.watch.began,
-            self.reporter.progress, self._starts, clean, self.watch.printed, foreseen=self._foreseen,
+            git, self.row.commit, catalogue(stack.gates), stack.gates, reuse, self._progress, self.watch.began,
+            self.reporter.progress, self._starts, self.watch.printed, foreseen=self._foreseen,
             compiled=self.watch.compiled,
         )  # fmt: skip
 

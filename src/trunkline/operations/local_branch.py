@@ -231,7 +231,7 @@ def commit_to_verify(context: Context, step_context: StepContext) -> Oid:
         raise context.no_branch()
     fetch_tip(context, step_context, tip)
     remote = f"{context.stack.remote}/{context.entry.branch}"
-    context.reporter.progress(f"{context.entry.branch} is not here: verifying {short(tip)} of {remote}")
+    context.reporter.progress(f"no local branch {context.entry.branch}: verifying {short(tip)} of {remote}")
     return tip
 
 

@@ -54,8 +54,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     outcomes = checks.run(
         subject_of(context.view(), tip),
         own,
-        fresh=context.options.fresh,
-        clean=context.options.clean,
+        reuse=context.options.reuse,
         progress=watch.ended,
         say=context.reporter.progress,
     )

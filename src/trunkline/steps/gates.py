@@ -61,7 +61,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     tip = local_branch.commit_to_verify(context, step_context)
     started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = gate_commit(
-        context.git.cwd, tip, context.stack.gates, fresh=context.options.fresh, clean=context.options.clean,
+        context.git.cwd, tip, context.stack.gates, reuse=context.options.reuse,
         progress=watch.ended, began=watch.began, say=context.reporter.progress, printed=watch.printed,
         compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, tip, stopped),
     )  # fmt: skip

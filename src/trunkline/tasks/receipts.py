@@ -196,7 +196,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         return
     session.approve(gates.publishes(stack.gates))
     with session.terminal.gating():
-        rows = stack_workflow.gate_stack(git, stack, session.terminal, fresh=options.fresh, clean=options.clean)
+        rows = stack_workflow.gate_stack(git, stack, session.terminal, options.reuse)
     session.account["entries"] = [
         {
             "pr": row.entry.number,
@@ -207,7 +207,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         }
         for row in rows
     ]
-    heads = [(f"{r.entry.label} {short(r.commit) if r.commit else 'not here'}", r.outcomes) for r in rows]
+    heads = [(f"{r.entry.label} {short(r.commit) if r.commit else 'no branch'}", r.outcomes) for r in rows]
     session.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
     waived = Waivers(options.accept_unavailable, options.accept_flaky)
     wrong = [row for row in rows if not all(map(waived.allow, row.outcomes.values()))]
