@@ -53,7 +53,7 @@ def refuse_contradiction(project: Project) -> None:
 
 
 def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> Forecast:
-    """Plan the landing of several entries in one go.
+    """Plan the landing of several entries without a push between their merges.
 
     Raises:
         Refused: an entry must be rewritten, or GitHub's native stack holds others.

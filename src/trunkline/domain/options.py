@@ -50,5 +50,5 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def reuse(self) -> Reuse:
-        """What gates may reuse of earlier runs."""
+        """The results of earlier runs that gates may reuse."""
         return Reuse.by_flags(fresh=self.fresh, clean=self.clean)

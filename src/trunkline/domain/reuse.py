@@ -1,4 +1,4 @@
-"""What gates may reuse of earlier runs."""
+"""Choose which results of earlier runs gates may reuse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Reuse(Enum):
-    """What gates may reuse of earlier runs.
+    """The results of earlier runs that gates may reuse.
 
     Attributes:
         ALL: receipts and build output.
@@ -20,7 +20,7 @@ class Reuse(Enum):
 
     @classmethod
     def by_flags(cls, *, fresh: bool, clean: bool) -> Reuse:
-        """Return what the flags `--fresh` and `--clean` leave."""
+        """Return the results that the flags `--fresh` and `--clean` leave reusable."""
         if clean:
             return cls.NOTHING
         return cls.DEPENDENCIES if fresh else cls.ALL

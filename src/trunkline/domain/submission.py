@@ -1,4 +1,4 @@
-"""The title and the description of a new pull request, and what a submission asks for beside them."""
+"""Title and description of a new pull request, and the options of a submission."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def run(
     Args:
         subject: the commit.
         checks: the entry's checks.
-        reuse: what may be reused of earlier runs; receipts of manual checks always may.
+        reuse: the results of earlier runs that may be reused; receipts of manual checks always may.
         progress: receives each outcome.
         say: receives messages for the user besides the verdicts.
 

@@ -93,7 +93,7 @@ def worker_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _certificate(folder: Path) -> list[str]:
-    """Write a key and a self-signed certificate: whoever has the key can connect."""
+    """Write a key and a self-signed certificate; the key is needed to connect."""
     made = Security.temporary()
     for name, text in (("key.pem", made.tls_scheduler_key), ("cert.pem", made.tls_scheduler_cert)):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

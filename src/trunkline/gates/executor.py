@@ -33,7 +33,7 @@ class GateJob(msgspec.Struct, frozen=True):
         commit: the commit; the verdicts are about exactly its tree.
         gates: the gates.
         settings: the `[gates]` table.
-        reuse: what may be reused of earlier runs.
+        reuse: the results of earlier runs that may be reused.
         progress: receives each outcome.
         began: receives each gate's name when it starts.
         say: receives messages for the user besides the verdicts.

@@ -46,7 +46,7 @@ class Reset(enum.IntEnum):
 
 
 LEAST = {Reuse.ALL: Reset.SOME, Reuse.DEPENDENCIES: Reset.EMPTY_MEMBERS, Reuse.NOTHING: Reset.ALL}
-"""The least part of a target directory to rebuild, by what may be reused."""
+"""Reusable results -> the least part of a target directory to rebuild."""
 
 
 class Conditions(msgspec.Struct, frozen=True):

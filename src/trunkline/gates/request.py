@@ -43,7 +43,7 @@ class Request(msgspec.Struct, frozen=True):
         root: the Cargo workspace's directory inside it.
         gates: the gates.
         commit: the commit; "": the sessions choose (HEAD, or a snapshot of the checkout).
-        reuse: what may be reused of earlier runs.
+        reuse: the results of earlier runs that may be reused.
         strict: see GateSettings.
         toolchains: gate name -> its toolchain, if the caller has determined it.
         common_dir: the repository's git directory; "": unknown.

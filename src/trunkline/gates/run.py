@@ -57,7 +57,7 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
         commit: the commit; the verdicts are about exactly its tree.
         settings: the `[gates]` table.
         only: names of the gates to run; empty: all.
-        reuse: what may be reused of earlier runs.
+        reuse: the results of earlier runs that may be reused.
         progress: receives each outcome.
         began: receives each gate's name when its session starts.
         say: receives messages for the user besides the verdicts, for example ignored receipts.

@@ -51,7 +51,7 @@ def run_session(
         name: the gate.
         run: the run's directory; the outcome is written there as `NAME.json`.
         commit: the commit; "": the one that the run's sessions share.
-        reuse: what may be reused of earlier runs.
+        reuse: the results of earlier runs that may be reused.
         say: receives progress messages.
         chosen: all gates of this process, which run one after the other.
     """

@@ -107,7 +107,7 @@ def of_branch(github: GitHub, branch: BranchName) -> tuple[PullRequest, ...]:
 
 
 def based_on(github: GitHub, branches: Sequence[BranchName]) -> dict[BranchName, tuple[PrNumber, ...]]:
-    """Return the open pull requests based on each branch, whoever opened them; one query."""
+    """Return the open pull requests of all authors that are based on each branch; one query."""
     with _reading_open_by(github, branches, "OpenOnBranches", "baseRefName") as response:
         return {branch: tuple(node.number for node in nodes) for branch, nodes in response().items()}
 

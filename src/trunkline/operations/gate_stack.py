@@ -63,7 +63,7 @@ def gate_stack(git: Git, stack: Stack, reporter: Reporter, reuse: Reuse) -> tupl
         git: the user's checkout.
         stack: the stack.
         reporter: receives progress events.
-        reuse: what may be reused of earlier runs.
+        reuse: the results of earlier runs that may be reused.
     """
     rows, orders = [], []
     board = RunningGates()

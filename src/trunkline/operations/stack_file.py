@@ -57,7 +57,7 @@ def require_writable(git: Git, trunk: str, remote: str, *, next_command: str) ->
 
 
 def require_own(git: Git, trunk: str, remote: str) -> None:
-    """Check that stack.toml belongs to no branch, for a task that changes it whatever is checked out.
+    """Check that stack.toml belongs to no branch, for a task that changes it on any checkout.
 
     Raises:
         Refused: git tracks it; the error has the command that makes a copy outside the work tree.

@@ -62,7 +62,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def terms_of(observer: Observer, stack: Stack) -> Terms | None:
-    """Return the terms of a merge; None if stack.toml wants every entry rewritten.
+    """Return the terms of a merge; None if stack.toml demands that every entry is rewritten.
 
     Raises:
         ExternalError: a request to GitHub failed.

@@ -1,4 +1,4 @@
-"""Decide whether several entries can land in one go, without a push between their merges.
+"""Decide whether several entries can land without a push between their merges.
 
 With one of GitHub's native stacks, one request merges all of them. Otherwise each head must be
 mergeable as it is on top of the result of the one below.

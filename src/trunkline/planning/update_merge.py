@@ -16,7 +16,7 @@ MERGE = "merge"
 
 
 def is_enabled(project: Project) -> bool:
-    """Return whether stack.toml wants branches to be updated by merges."""
+    """Return whether stack.toml selects updates by merges."""
     return project.stack.rebase.update == MERGE
 
 
@@ -26,7 +26,7 @@ def holds_base(project: Project, work: ReplayPlan) -> bool:
 
 
 def obstacle(project: Project, work: ReplayPlan, done: Replay | None = None) -> str:
-    """Return why a branch is rebased all the same; "" if it is updated by a merge."""
+    """Return why a branch is rebased although stack.toml selects merges; "" if it is updated by a merge."""
     if work.remote is not None and not history.is_ancestor(project.git, work.remote, work.tip):
         return f"rebased, not merged: {project.stack.remote} holds another version of the branch"
     if done is not None and done.dropped:

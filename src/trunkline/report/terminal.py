@@ -162,7 +162,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def gating(self) -> Iterator[None]:
-        """Show the running gates on a terminal during the context; steps do this by themselves."""
+        """Show the running gates on a terminal during the context; steps call it on their own."""
         if not self.console.is_terminal:
             yield
             return

@@ -27,7 +27,7 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Workspace:
-    """A simulated GitHub and a checkout, in which landing a stack affects nobody.
+    """A simulated GitHub and a checkout of its own, isolated from real repositories.
 
     Attributes:
         root: the directory of everything.

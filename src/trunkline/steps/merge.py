@@ -101,7 +101,7 @@ def compared(project: Project, choice: MergeChoice | None, done: Outcome) -> Out
 
 
 def request(context: Context, pr: PullRequest, tip: Oid, method: str, choice: MergeChoice | None) -> bool:
-    """Merge the pull request; after an error, check whether the merge happened all the same.
+    """Merge the pull request; after an error, check whether the merge happened nevertheless.
 
     Returns:
         Whether it is merged; if not, it is in the merge queue.

@@ -1,4 +1,4 @@
-"""Steps of a landing of several entries in one go."""
+"""Steps that land several entries without a push between their merges."""
 
 from __future__ import annotations
 
