@@ -94,7 +94,7 @@ def test_a_stack_is_gated_bottom_up_into_a_table(invoke: Invoke, tmp_path: Path)
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line.startswith("#")}
     assert rows["#1"].count("✓") == 6
     assert (rows["#2"].count("✓"), rows["#2"].count("✗")) == (5, 1)
-    assert "not here" in rows["#3"]
+    assert "no branch" in rows["#3"]
     assert "1 of 3 entries did not pass every gate" in ran.err
     assert ran.err.endswith("next: invoke gates --pr 2\n"), "without a noxfile.py"
     again = json.loads(invoke(repo, "gates", "--all", "--json").out)

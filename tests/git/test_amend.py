@@ -34,7 +34,7 @@ def stage(stack: Desk, name: str, text: str) -> None:
 def amended(stack: Desk, pr: int = 2, **request: object) -> RunResult:
     """Run `amend`."""
     context = stack.entry_context(pr, skip=frozenset()).over_the_stack()
-    return rewriting.run(context, amend.plan(context, Request(**request)))  # type: ignore[arg-type]
+    return rewriting.run(context, amend.plan(context.view(), Request(**request)))  # type: ignore[arg-type]
 
 
 def shown(stack: Desk, revision: str) -> str:
@@ -130,7 +130,7 @@ def test_dry_run_writes_nothing(stack: Desk) -> None:
     held = index.read_bytes()
     (stack.clone.path / ".git/index.lock").touch()
     context = stack.entry_context(2).over_the_stack()
-    plan = amend.plan(context, Request()).forecast.plan
+    plan = amend.plan(context.view(), Request()).forecast.plan
     (stack.clone.path / ".git/index.lock").unlink()
     assert index.read_bytes() == held
     assert [(step.name.value, step.pr) for step in plan.steps] == [("rewrite", 2), ("onto", 3)]
@@ -144,7 +144,7 @@ def test_staged_meanwhile(stack: Desk) -> None:
     before = stack.tips()
     stage(stack, "two.txt", "two\nmore\n")
     context = stack.entry_context(2, skip=frozenset()).over_the_stack()
-    plan = amend.plan(context, Request())
+    plan = amend.plan(context.view(), Request())
     stage(stack, "later.txt", "later\n")
     error = refusal(lambda: rewriting.run(context, plan))
     assert "the staged changes are not those of" in error.what
@@ -187,7 +187,7 @@ def test_conflict_above_pauses_and_continues(stack: Desk) -> None:
     """The conflict is predicted; the run pauses at it, and `continue` finishes."""
     conflicting(stack)
     context = stack.entry_context(2).over_the_stack()
-    assert "conflict in" in amend.plan(context, Request()).forecast.plan.steps[1].description
+    assert "conflict in" in amend.plan(context.view(), Request()).forecast.plan.steps[1].description
     assert isinstance(refusal(lambda: amended(stack)), Paused)
     stack.resolve()
     done = stack.resume()

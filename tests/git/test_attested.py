@@ -46,7 +46,7 @@ def test_signed_receipts_attest_a_commit(place: Attesting) -> None:
     for depth in (0, 1):
         clone = place.second_clone(f"depth-{depth}", depth=depth)
         if depth:
-            with pytest.raises(UsageError, match="has no stack"):
+            with pytest.raises(UsageError, match="unknown which branch of origin is trunk"):
                 place.verify(clone=clone)
         else:
             assert set(place.reasons(clone=clone).values()) == {NO_RECEIPT}
@@ -192,7 +192,7 @@ def test_the_policy_of_the_branch(place: Attesting) -> None:
     place.clone.git("update-ref", "refs/remotes/origin/master", "HEAD")
     place.clone.git("update-ref", "-d", "refs/remotes/origin/main")
     place.clone.git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
-    with pytest.raises(UsageError, match="has no stack"):
+    with pytest.raises(UsageError, match="unknown which branch of origin is trunk"):
         place.verify()
 
 

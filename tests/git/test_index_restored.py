@@ -58,7 +58,7 @@ def state(stack: Desk) -> tuple[str, dict[str, tuple[int, bytes]]]:
 def amended(stack: Desk) -> None:
     """Run `amend --all`."""
     context = stack.entry_context(2).over_the_stack()
-    assert rewriting.run(context, amend.plan(context, amend.Request(all=True))).error is None
+    assert rewriting.run(context, amend.plan(context.view(), amend.Request(all=True))).error is None
 
 
 def added(stack: Desk) -> None:

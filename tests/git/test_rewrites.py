@@ -74,6 +74,6 @@ def test_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: 
                 here = open_context(str(entry.key), stack="", options=options, reporter=stack.quiet, cwd=clone.path)
                 context = here.over_the_stack()
                 plan = absorb.plan(context)[1] if step == "absorb" else None
-                plan = plan or amend.plan(context, amend.Request())  # a line of trunk fits no commit
+                plan = plan or amend.plan(context.view(), amend.Request())  # a line of trunk fits no commit
                 assert rewriting.run(context, plan).error is None
             assert contents(stack) == expected, f"seed {seed}, step {number}: {step}"

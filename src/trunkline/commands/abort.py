@@ -351,11 +351,11 @@ def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Ru
     return runner.recorded_context(run, reporter=reporter, cwd=cwd), run
 
 
-def publishes(context: Context, run: Run) -> tuple[str, ...]:
+def publishes(scope: Scope, run: Run) -> tuple[str, ...]:
     """Return lines that describe what an abort publishes, from the journal alone, without a request to GitHub."""
-    taken = run_changes.changes_of(context.stack, run)
+    taken = run_changes.changes_of(scope.stack, run)
     rescued = ("delete what the rescue restored",) if run.task == rescue.TASK else ()
-    return (*rescued, *Plan("abort", context.entry.key, revert.steps(context, taken)).publishes)
+    return (*rescued, *Plan("abort", scope.entry.key, revert.steps(scope, taken)).publishes)
 
 
 def plan(context: Context, run: Run) -> Plan:

@@ -6,7 +6,6 @@ import msgspec
 
 from trunkline.commands import rewriting, runner
 from trunkline.commands.rewriting import Rewriting
-from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -61,7 +60,7 @@ def _changed(git: Git, request: Request) -> bool:
     return head is None or tree != git.tree(head)
 
 
-def plan(context: Context, request: Request) -> Rewriting:
+def plan(view: View, request: Request) -> Rewriting:
     """Plan an amend, with everything computed in memory; no ref, index or file changes.
 
     Raises:
@@ -70,7 +69,6 @@ def plan(context: Context, request: Request) -> Rewriting:
         UsageError: `--commit` names no commit of the entry.
         Paused: an earlier run is paused, or the user must answer a question.
     """
-    view = context.view()
     require_checked_out(view, task=TASK)
     entries = open_entries(view, task=TASK)
     position, here = at(view, entries)

@@ -16,6 +16,7 @@ from trunkline.commands.rewriting import Rewriting
 from trunkline.context.loading import load_stacks
 from trunkline.context.project import Project
 from trunkline.context.run import Context, open_run_context
+from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
@@ -127,7 +128,7 @@ def stack_with(context: Context, name: str) -> str:
 
 
 def plan(
-    context: Context,
+    scope: Scope,
     stacked: Stacked,
     lines: Sequence[EntryLine],
     *,
@@ -137,7 +138,7 @@ def plan(
     """Plan the stack that lines describe, with everything computed in memory; None if nothing changes.
 
     Args:
-        context: the stack's context.
+        scope: the stack.
         stacked: the stack as it is.
         lines: the lines.
         closes: close the pull requests of removed entries.
@@ -149,7 +150,7 @@ def plan(
             the entries change and stack.toml is part of a branch.
     """
     publish_modified.refuse_contradiction(stacked.view, closes=closes)
-    stack, problems = wanted(stacked.today, lines, functools.partial(rewrite.halves, context.git))
+    stack, problems = wanted(stacked.today, lines, functools.partial(rewrite.halves, scope.git))
     if problems:
         raise _invalid(tuple(map(str, problems)))
     _account(stacked, stack)
@@ -158,10 +159,10 @@ def plan(
         return None
     _refuse_existing(stacked, stack)
     stack = _verified(stack, verify) if verify is not None else stack
-    declared = _declared(context.stack, stack)
+    declared = _declared(scope.stack, stack)
     if declared:
-        require_own(context.git, context.stack.trunk, context.stack.remote)
-    own = _context(context.project, stack)
+        require_own(scope.git, scope.stack.trunk, scope.stack.remote)
+    own = _context(scope.project, stack)
     view, ordered = own.view(), _ordered(stacked, stack)
     commits = {each.entry.key: each.commits for each in stack.entries}
     rewrites = rewritten(view, ordered, commits, instead=task_command(TASK, "--print"))

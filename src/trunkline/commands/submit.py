@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline.commands import runner
 from trunkline.context.run import Context, open_run_context
+from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
@@ -171,11 +172,11 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     return {step.key: whole[step.name] if step.pr is None else creation(step.pr) for step in intended.steps}
 
 
-def current(context: Context) -> Context:
+def current(scope: Scope) -> Context:
     """Return the context with the numbers that the run has filled in."""
-    stack = stack_file.current(context.git, context.stack)
-    project = replace(context.project, stack=stack)
-    return open_run_context(project, stack.entry(context.entry.branch), stacked=True)
+    stack = stack_file.current(scope.git, scope.stack)
+    project = replace(scope.project, stack=stack)
+    return open_run_context(project, stack.entry(scope.entry.branch), stacked=True)
 
 
 def pull_requests(view: View, performed: RunResult, *, up_to: EntryKey | None = None) -> tuple[Submitted, ...]:

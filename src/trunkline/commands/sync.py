@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from trunkline.commands import init, init_update, restack, runner
 from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.step import Plan, StepName
 from trunkline.engine import RunResult
@@ -45,21 +46,21 @@ def run(context: Context) -> RunResult:
     return restack.carry_out(context, forecast(context))
 
 
-def next_stack(context: Context, *, change: bool) -> init_update.Checked | None:
+def next_stack(view: View, *, change: bool) -> init_update.Checked | None:
     """Return a landed stack with its successor; None if stack.toml stays as it is.
 
     Args:
-        context: the landed stack's context.
+        view: the landed stack.
         change: also write them into stack.toml.
 
     Raises:
         Refused: stack.toml is tracked on a branch where it must not be changed.
         ExternalError: the request to GitHub failed.
     """
-    if context.view().open_entries():
+    if view.open_entries():
         return None
-    stack = context.stack
-    seen = init.look(context.reporter, remote=stack.remote, trunk=stack.trunk, cwd=context.git.cwd)
+    stack = view.stack
+    seen = init.look(view.reporter, remote=stack.remote, trunk=stack.trunk, cwd=view.git.cwd)
     own = (each for each in init_update.check(seen) if each.stack.name == stack.name)
     landed = [each for each in own if each.landed and each.differences]
     if landed and change:

@@ -235,12 +235,12 @@ def commit_to_verify(context: Context, step_context: StepContext) -> Oid:
     return tip
 
 
-def fetch_tip(context: Context, step_context: StepContext, tip: Oid) -> None:
+def fetch_tip(scope: Scope, step_context: StepContext, tip: Oid) -> None:
     """Fetch the entry's remote branch, unless its tracking branch has this tip."""
-    remote, branch = context.stack.remote, context.entry.branch
+    remote, branch = scope.stack.remote, scope.entry.branch
     tracking = refs.tracking_ref(remote, branch)
-    if refs.read_ref(context.git, tracking) != tip:
-        refs.fetch(context.git, step_context.lock, remote, {branch_ref(branch): tracking})
+    if refs.read_ref(scope.git, tracking) != tip:
+        refs.fetch(scope.git, step_context.lock, remote, {branch_ref(branch): tracking})
 
 
 def settle(project: Project, lock: RepositoryLock, run: Run) -> bool:

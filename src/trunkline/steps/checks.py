@@ -8,6 +8,7 @@ from typing import Any
 
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.check import ManualCheck
 from trunkline.domain.command import same_command, task_command
@@ -58,7 +59,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         progress=watch.ended,
         say=context.reporter.progress,
     )
-    note_verdicts(context, step_context, records.CheckVerdicts, tip, outcomes)
+    note_verdicts(context.entry, context.waivers, step_context, records.CheckVerdicts, tip, outcomes)
     wrong = [outcome for outcome in outcomes if not context.waivers.allow(outcome)]
     if wrong:
         raise _failure(context, wrong, tip, {"outcomes": [outcome.to_json() for outcome in outcomes]})
@@ -101,16 +102,15 @@ def manual_check(entry: Entry, name: str, reason: str) -> ManualCheck:
     return check
 
 
-def tick(context: Context, name: str, reason: str) -> GateOutcome:
+def tick(view: View, check: ManualCheck, reason: str) -> GateOutcome:
     """Record the user's confirmation of a manual check on the tip of the local branch.
 
     Raises:
-        UsageError: see `manual_check`.
+        UsageError: there is no local branch.
     """
-    check = manual_check(context.entry, name, reason)
-    who = context.git.query("var", "GIT_AUTHOR_IDENT").text.rpartition(">")[0] + ">"
-    subject = subject_of(context.view(), context.local_tip())
-    return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=context.reporter.progress)
+    who = view.git.query("var", "GIT_AUTHOR_IDENT").text.rpartition(">")[0] + ">"
+    subject = subject_of(view, view.local_tip())
+    return checks.tick(subject, check, who=who, reason=" ".join(reason.split()), say=view.reporter.progress)
 
 
 def _tick_command(pr: int | str, name: str) -> str:

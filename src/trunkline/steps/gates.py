@@ -20,6 +20,7 @@ from trunkline.domain.names import EntryKey, Oid, short
 from trunkline.domain.receipt import GateOutcome, Verdict, by_cause
 from trunkline.domain.stack import Entry, GateSettings
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
+from trunkline.domain.waivers import Waivers
 from trunkline.domain.words import count_of
 from trunkline.engine import StepContext
 from trunkline.gates.catalogue import gate_names
@@ -70,7 +71,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
     on_base = partial(run_on_base, context.project, progress=watch.ended) if compare else None
     outcomes = with_base(context.view(), outcomes, on_base)
-    note_verdicts(context, step_context, records.GateVerdicts, tip, outcomes)
+    note_verdicts(context.entry, context.waivers, step_context, records.GateVerdicts, tip, outcomes)
     coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)
     data = {
         "outcomes": [outcome.to_json() for outcome in outcomes],
@@ -102,7 +103,8 @@ def run_on_base(
 
 
 def note_verdicts(
-    context: Context,
+    entry: Entry,
+    waivers: Waivers,
     step_context: StepContext,
     kind: type[records.Verdicts],
     tip: Oid,
@@ -111,15 +113,16 @@ def note_verdicts(
     """Record in the journal what receipts do not hold: unavailable gates and waived verdicts.
 
     Args:
-        context: the entry's context.
+        entry: the entry.
+        waivers: the verdicts that are waived by name.
         step_context: the step's arguments.
         kind: the record, of gates or of checks.
         tip: the commit.
         outcomes: all outcomes.
     """
     fixes = {outcome.gate: outcome.fix for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
-    waived = sorted(outcome.gate for outcome in outcomes if context.waivers.accept(outcome))
-    step_context.log(kind(*step_context.about(context.entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
+    waived = sorted(outcome.gate for outcome in outcomes if waivers.accept(outcome))
+    step_context.log(kind(*step_context.about(entry), commit=tip, unavailable=fixes, accepted=tuple(waived)))
 
 
 def _new_dependencies(project: Project, tip: Oid) -> tuple[str, ...]:

@@ -46,14 +46,14 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry]) -
         titles.change(context, step_context, *found.wrong)
     message = ", ".join(f"#{pr.number} {title!r}" for pr, title in found.wrong) or "every position is right"
     mark = StepStatus.DONE if found.wrong else StepStatus.NOTHING
-    return Outcome("retitled", message, mark, _stays(context, found))
+    return Outcome("retitled", message, mark, _stays(context.stack.submit.title, found))
 
 
-def _stays(context: Context, found: Titles) -> tuple[str, ...]:
+def _stays(pattern: str, found: Titles) -> tuple[str, ...]:
     """Return the line about titles that stay, with the command that gives the first of them a position."""
     if not found.own:
         return ()
     numbers = ", ".join(f"#{pr.number}" for pr, _ in found.own)
     keep, do = ("keeps its title", "does") if len(found.own) == 1 else ("keep their titles", "do")
     command = titles.command(found.own[0][0].number, found.own[0][1])
-    return (f"{numbers} {keep}, which {do} not follow {context.stack.submit.title!r}; to number one: {command}",)
+    return (f"{numbers} {keep}, which {do} not follow {pattern!r}; to number one: {command}",)

@@ -74,7 +74,7 @@ def amend(
     if (nothing := amend_command.nothing_to_do(context, request)) is not None:
         session.outcome(nothing)
         return
-    planned = amend_command.plan(context, request)
+    planned = amend_command.plan(context.view(), request)
     if not session.dry_run and not no_verify:
         with hooks.running(session):
             changed = commit_hooks.check_changes(context.git, everything=all)
@@ -83,7 +83,7 @@ def amend(
             after = commit_hooks.message_of(context.git, before, source=source) if before else before
         if changed or after != before:
             request = amend_command.Request(all, commit, after if after != before else message)
-            planned = amend_command.plan(context, request)
+            planned = amend_command.plan(context.view(), request)
     _rewrite(session, context, planned)
 
 

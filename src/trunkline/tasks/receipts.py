@@ -118,11 +118,11 @@ def _tick(session: TaskSession, context: Context, name: str, reason: str) -> Non
     from trunkline.steps import checks
 
     session.account["pr"] = context.entry.number
+    check = checks.manual_check(context.entry, name, reason)
     if session.dry_run:
-        checks.manual_check(context.entry, name, reason)
         session.terminal.line(f"would confirm {name} on {short(context.local_tip())}")
         return
-    outcome = checks.tick(context, name, reason)
+    outcome = checks.tick(context.view(), check, reason)
     session.account["ticked"] = outcome.to_json()
     session.terminal.line(("✓ ", "green"), f"{name} on {short(context.local_tip())}: {outcome.summary}")
 

@@ -72,7 +72,7 @@ def sync(
         session.performed(sync_command.run(context))
     session.account["next_stack"] = []
     try:
-        landed = sync_command.next_stack(context, change=not session.dry_run)
+        landed = sync_command.next_stack(context.view(), change=not session.dry_run)
     except Refused as refused:  # stack.toml is tracked: the branches are up to date all the same
         session.terminal.line(("! ", "yellow"), f"{refused.what}: {refused.why}")
         for command in refused.next_commands:
