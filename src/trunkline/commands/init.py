@@ -231,7 +231,7 @@ def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
             ),
             next_command=_elsewhere(seen),
         )
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
     names = {str(stack[-1].branch): stack for stack in seen.stacks}
     gates, assumed = _gates(seen.git)

@@ -61,7 +61,7 @@ def track(cwd: Path | None = None, *, dry_run: bool = False) -> Kept | None:
                 f" && unset {location.VARIABLE}   # then: {task_command('init', '--track')}",
             )
         if not dry_run:
-            from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+            from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
             for each in (path, path.parent / writing.SCHEMA_PATH):
                 location.keep_untracked(git, each, untracked=False)

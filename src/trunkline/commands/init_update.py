@@ -202,7 +202,7 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = 
 
 
 def _update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) -> Path:
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
     refuse_while_paused(seen, checked)
     before = trust.effective(seen.git, found_text(seen.git))
@@ -230,7 +230,7 @@ def _update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) 
 
 def _without_landed(text: str, landed: Sequence[Checked], *, drop: bool) -> str:
     """Return stack.toml with named stacks marked as landed, or without them, and with their successors."""
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
+    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
     for each in landed:
         if each.following:

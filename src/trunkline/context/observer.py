@@ -147,7 +147,7 @@ class Observer:
 
     def machine(self) -> Surroundings:
         """Return this machine's toolchains and cargo configuration."""
-        # Imported here, because most tasks and `--list` do not need it.
+        # Imported here: it takes 70 ms, and most tasks need no toolchain.
         from trunkline.gates.proof import Surroundings  # noqa: PLC0415
 
         if self._machine is None:

@@ -54,7 +54,7 @@ class Signer:
 
 def _read(path: str) -> Ed25519PrivateKey:
     try:
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 -- an extra, and slow to import
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 -- an extra, and 40 ms
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 -- as above
     except ModuleNotFoundError:
         raise UsageError(

@@ -48,7 +48,7 @@ def search(
     Raises:
         UsageError: a pattern is invalid; the error quotes ast-grep.
     """
-    from ast_grep_py import SgRoot  # noqa: PLC0415 -- optional; its import takes 20 ms
+    from ast_grep_py import SgRoot  # noqa: PLC0415 -- optional, and 10 ms
 
     for each in (pattern, *(part for part in inside if not (part.startswith("#") or _ITEM.fullmatch(part)))):
         _refuse_invalid_pattern(each)

@@ -53,7 +53,7 @@ def retrying(call: Callable[[], T], *, reporter: Callable[[str], None] | None = 
         if wait_for(error, 1) > LONGEST_WAIT:
             raise
         first = error
-    # Imported late: tenacity imports asyncio, which a task without failures does not need.
+    # Imported here: it takes 50 ms (asyncio), and a task without failures does not retry.
     from tenacity import Retrying, retry_if_exception, stop_after_attempt  # noqa: PLC0415
 
     def again(error: BaseException) -> bool:
