@@ -205,7 +205,7 @@ def test_a_branch_that_exists(stack: Desk) -> None:
     stack.clone.commit("by hand", {"hand.txt": "h\n"})
     assert _add(stack, message="").error is None
     assert _order(stack) == ["one", "two", "three", "half"]
-    seen = status.look(stack.stack_context(), offline=False)
+    seen = status.observe(stack.stack_context(), offline=False)
     assert (seen.entries[3].own, seen.next) != (None, "")
 
 

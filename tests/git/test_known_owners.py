@@ -32,7 +32,7 @@ def assert_known(staged: Stage) -> None:
 
 def counted(staged: Stage) -> dict[int | None, int | None]:
     """Return the number of own commits that status shows for each open entry."""
-    looked = status.look(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False).entries
+    looked = status.observe(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False).entries
     return {each.entry.number: each.own for each in looked if each.entry.number in staged.open_entries()}
 
 

@@ -41,9 +41,9 @@ def test_what_sits_on_it_goes_on_as_after_a_merge(stack: Desk) -> None:
     assert stack.restack().error is None, stack.quiet.lines
     assert stack.hub.bare.subjects("main..two") == ["two 1", "two 2"]
     assert stack.hub.bare.subjects("two..three") == ["three 1", "three 2"]
-    looked = status.look(stack.stack_context(), offline=False)
-    assert looked.entries[0].standing.state is State.MERGED
-    assert "rescue" not in str(looked.next)
+    found = status.observe(stack.stack_context(), offline=False)
+    assert found.entries[0].standing.state is State.MERGED
+    assert "rescue" not in str(found.next)
 
 
 def test_rebase_of_the_entry_above(stack: Desk) -> None:

@@ -51,7 +51,7 @@ def modified(
 ) -> RunResult:
     """Run `modify` with a plan, or with one operation; without publishing, unless that is wanted."""
     context = stack.stack_context(skip=frozenset() if publishes else PUBLISHING)
-    stacked = modify.look(context)
+    stacked = modify.open_stacked(context)
     operation = Operation(trunk="main", closes=closes, **flags) if not text else None
     lines = modify.lines_in(text) if operation is None else modify.after(stacked, operation)
     made = modify.plan(context, stacked, lines, closes=closes)
@@ -437,7 +437,7 @@ def test_restack_after_a_split(stack: Desk, branch: str) -> None:
 
 def test_commit_moved_to_the_entry_below(stack: Desk) -> None:
     """A commit that changed its entry belongs to the new one, whatever old heads hold."""
-    text = modify.look(stack.stack_context()).text
+    text = modify.open_stacked(stack.stack_context()).text
     moved = next(line for line in text.splitlines() if line.endswith(" two 1"))
     lines = [line for line in text.splitlines() if line != moved]
     at = next(number for number, line in enumerate(lines) if line.startswith("entry #2"))

@@ -1,4 +1,4 @@
-"""Linking the entries as one of GitHub's native stacks, in this process with the simulated GitHub."""
+"""LinkChange the entries as one of GitHub's native stacks, in this process with the simulated GitHub."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def test_a_branch_that_was_put_back(person: Typist, gates: Gates) -> None:
     person.desk.clone.git("branch", "--quiet", "--force", "one", before)
     gates.come_to(Verdict.PASSED)
     refused = person.follow(failed, "steps/gates.py:_failure", "invoke continue", code=5)
-    person.follow(refused, "commands/resume.py:_Going.refuse_gone", "invoke rebase --pr 1")
+    person.follow(refused, "commands/resume.py:_ResumedRun.refuse_gone", "invoke rebase --pr 1")
 
 
 def test_a_resolution_that_resolves_nothing(person: Typist) -> None:

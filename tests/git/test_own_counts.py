@@ -22,9 +22,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def assert_agreed(stack: Desk, *counts: int | None) -> None:
     """Status and note show these counts, and a restack would plan as many of what is open."""
     stack.clone.git("fetch", "--quiet", str(stack.root / "bare"), "+refs/heads/*:refs/remotes/origin/*")
-    looked = status.look(stack.stack_context(), offline=False).entries
-    assert tuple(each.own for each in looked) == counts
-    for each, count in zip(looked, counts, strict=True):
+    found = status.observe(stack.stack_context(), offline=False).entries
+    assert tuple(each.own for each in found) == counts
+    for each, count in zip(found, counts, strict=True):
         if count is not None:
             there = stack.stack_context().of(each.entry).view()
             assert len(own_commits(there, entry_tip(there).oid).own) == count

@@ -201,7 +201,7 @@ def test_the_machine_sees_a_stack_that_is_pushed_inconsistent(monkeypatch: pytes
     from trunkline.operations import publish  # noqa: PLC0415 -- patched here alone
 
     monkeypatch.setattr(publish, "require_stacked", lambda *_: None)
-    monkeypatch.setattr(resume._Going, "_stale", lambda _: frozenset())
+    monkeypatch.setattr(resume._ResumedRun, "_stale", lambda _: frozenset())
     with desk(monkeypatch) as stack:
         machine = Pausing.__new__(Pausing)
         machine.stack, machine.declared = stack, True

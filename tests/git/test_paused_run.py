@@ -635,7 +635,7 @@ def test_a_push_of_several_is_checked_before_it(stack: Desk, monkeypatch: pytest
 
     def meanwhile(context: Context, step_context: StepContext) -> Outcome:
         _commits_on("one")(stack)
-        context.observer.changed()  # as if the user had done it right before the push
+        context.observer.invalidate()  # as if the user had done it right before the push
         return real(context, step_context)
 
     with monkeypatch.context() as patch:
@@ -708,7 +708,7 @@ def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     assert drifted(context, (change,), context.view) == ()
     assert put_back(saved, None) == "Words.\r\n"
     stack.hub.pulls[1].body = saved.replace("The note", "My note")
-    context.observer.changed()
+    context.observer.invalidate()
     assert len(drifted(context, (change,), context.view)) == 1
 
 

@@ -282,7 +282,7 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(
     assert (line.state, set(line.receipts)) == (LineState.OPEN, set(GATES) - {"test"})
     assert f"test {verdict or 'not run'}" in line.evidence
 
-    (entry,) = stack_data(status.look(ground.context(), offline=True))["entries"]
+    (entry,) = stack_data(status.observe(ground.context(), offline=True))["entries"]
     assert entry["gates"] == {**dict.fromkeys(GATES, "passed"), "test": verdict}
 
     (reported,) = html.data(report.gather(ground.context(), offline=True))["evidence"]
@@ -307,7 +307,7 @@ def test_every_task_takes_good_receipts(ground: GateWorkspace) -> None:
     assert _note_of(ground.context().view()).count("- [x] **") == 6
     line = next(each for each in checklist.evaluate(ground.context().view()) if "gates" in each.text)
     assert line.state is LineState.DONE
-    (row,) = status.look(ground.context(), offline=True).entries
+    (row,) = status.observe(ground.context(), offline=True).entries
     assert {outcome.verdict for _, outcome in row.gates if outcome} == {Verdict.PASSED}
     listed = receipts_workflow.listed(ground.context().git, ground.context().stack)
     assert {each.standing for each in listed} == {"passed"}
@@ -372,7 +372,7 @@ def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: Gat
     tip, stack = ground.repo.head(), ground.context().stack
     for count in (
         lambda: require_gates(ground.context().view(), tip),
-        lambda: status.look(ground.context(), offline=True),
+        lambda: status.observe(ground.context(), offline=True),
         lambda: receipts_workflow.listed(*_of(ground)),
         lambda: receipts_workflow.pull(*_of(ground)),
         lambda: gate_commit(ground.repo.path, tip, stack.gates),

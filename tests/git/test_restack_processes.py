@@ -68,7 +68,7 @@ def processes_of_a_restack(entries: int) -> Counter[str]:
 def processes_of_status(entries: int) -> Counter[str]:
     """Return how often each program and git command runs in status."""
     with counted(entries) as (stack, found):
-        seen = status.look(stack.stack_context(), offline=True)
+        seen = status.observe(stack.stack_context(), offline=True)
         assert [entry.own for entry in seen.entries[-2:]] == [2, 2]
     return found
 

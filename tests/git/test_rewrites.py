@@ -32,7 +32,7 @@ def contents(stack: Desk) -> dict[str, str]:
 def shape(stack: Desk, dice: random.Random, number: int) -> None:
     """Run one operation of `modify` that drops nothing; one that does not fit the stack is passed over."""
     context = stack.stack_context()
-    stacked = modify.look(context)
+    stacked = modify.open_stacked(context)
     entries = [each.entry.label for each in stacked.entries]
     commits = [commit.oid for each in stacked.entries for commit in each.own]
     kind = dice.choice(["move", "fold", "split", "squash", "reword"])

@@ -66,8 +66,8 @@ def test_a_rewrite_by_others_over_an_unchanged_local_branch_is_taken_over(
     rewrite(stack, "three", "two")
     theirs = pushed(stack, 3)
     before = stack.tips()["three"]
-    looked = status.look(stack.stack_context(), offline=False)
-    assert looked.entries[2].standing.state is not State.DIVERGED
+    found = status.observe(stack.stack_context(), offline=False)
+    assert found.entries[2].standing.state is not State.DIVERGED
     error = stack.restack().error
     assert error is None, (error.what, error.why)
     assert stack.tips()["three"] == stack.hub.tip("three") == theirs

@@ -15,7 +15,7 @@ from trunkline.commands import init as discover_workflow
 from trunkline.commands import trust as trust_workflow
 from trunkline.config import location, trust
 from trunkline.context.loading import choose_stack, found_text, load_stacks, top_of
-from trunkline.domain.discover import Found, MergedPullRequest, OpenPullRequest, discover
+from trunkline.domain.discover import Discovery, MergedPullRequest, OpenPullRequest, discover
 from trunkline.domain.errors import Paused, Refused, UsageError, WrongFlag
 from trunkline.domain.names import ZERO_OID, PrNumber, branch_name
 from trunkline.domain.stack import Entry
@@ -123,7 +123,7 @@ def test_status_says_which_file_was_used(monkeypatch: pytest.MonkeyPatch) -> Non
         there.trunk_commits("newer", {"stack.toml": f"{STACK}# newer\n"})
         there.clone.git("fetch", "--quiet")
         there.clone.git("switch", "--quiet", "two")
-        (note, *_) = status.look(there.stack_context(), offline=True).notes
+        (note, *_) = status.observe(there.stack_context(), offline=True).notes
         assert note == "stack.toml is that of origin/main: the one that is checked out is an older version of it"
 
 
@@ -132,7 +132,7 @@ def seen(repo: Repo, *branches: str) -> Any:
     bases = ["main", *branches]
     pulls = [OpenPullRequest(PrNumber(n), f"T{n}", bases[n - 1], bases[n]) for n in range(1, len(bases))]
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
-    found: Found = discover(pulls, "main")
+    found: Discovery = discover(pulls, "main")
     listing = PullRequestList("main", tuple(pulls), ())
     return discover_workflow.PullRequestStacks(
         top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ()
@@ -353,4 +353,4 @@ def test_trust_confirms_no_file_that_is_not_valid(monkeypatch: pytest.MonkeyPatc
         path = stack.clone.path / "stack.toml"
         path.write_text(path.read_text() + wrong)
         with pytest.raises(UsageError, match=rf"stack\.toml:\d+.*{named}"):
-            trust_workflow.look(stack.clone.path)
+            trust_workflow.question_of(stack.clone.path)

@@ -12,7 +12,7 @@ from support.typist import typist
 from trunkline.commands import init, init_update, sync
 from trunkline.commands.init_update import Checked
 from trunkline.context.loading import load_stacks, top_of
-from trunkline.domain.discover import Change, Difference, Found
+from trunkline.domain.discover import Change, Difference, Discovery
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import Entry
@@ -146,7 +146,7 @@ def test_a_stack_file_that_changes_while_it_is_compared(stack: Desk, monkeypatch
     stack.own_stack(monkeypatch)
     git = top_of(stack.clone.adapter)
     seen = init.PullRequestStacks(
-        git, "origin", branch_name("main"), (), Found((), {}), PullRequestList("main", (), ()), ()
+        git, "origin", branch_name("main"), (), Discovery((), {}), PullRequestList("main", (), ()), ()
     )
     compared = Checked(load_stacks(git)[0], (), ())
     with (

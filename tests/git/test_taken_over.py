@@ -12,7 +12,7 @@ from trunkline.commands import status
 from trunkline.domain.errors import TransientError, TrunklineError
 from trunkline.domain.names import oid
 from trunkline.domain.snapshot import ForcePush
-from trunkline.domain.status import EntryStatus, Side, State
+from trunkline.domain.status import EntryStatus, State, UpstreamRelation
 from trunkline.operations import publish
 from trunkline.steps import push
 
@@ -71,7 +71,7 @@ def restacked(stack: Desk) -> None:
 
 def looked_at(stack: Desk, pr: int) -> EntryStatus:
     """Return an entry's row of `status`."""
-    return status.look(stack.stack_context(), offline=False).entries[pr - 1]
+    return status.observe(stack.stack_context(), offline=False).entries[pr - 1]
 
 
 def typed(stack: Desk, command: str) -> None:
@@ -100,8 +100,8 @@ def test_a_commit_of_the_users_is_never_dropped_when_others_rebased(stack: Desk)
     stack.clone.git("switch", "--quiet", "main")
     stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
     rebased_on_github(stack, 1)
-    looked = status.look(stack.stack_context(), offline=False)
-    assert looked.entries[0].standing.state in {State.FETCH, State.DIVERGED}
+    found = status.observe(stack.stack_context(), offline=False)
+    assert found.entries[0].standing.state in {State.FETCH, State.DIVERGED}
     error = failed(stack)
     assert "trunk moves" not in error.why
     assert len(error.next_commands) == 1  # to take the remote's as it is would lose a commit
@@ -169,10 +169,10 @@ def test_the_tip_of_the_stack_pushed_to_the_bottom_branch_is_named(stack: Desk) 
     errors = [failed(stack), *(failed(stack, pr) for pr in (1, 2, 3))]
     message = {error.what for error in errors}
     assert message == {"#1 one holds commits of #2 and #3"}, message
-    looked = status.look(stack.stack_context(), offline=False)
-    assert "holds commits of #2 and #3" in " ".join(looked.entries[0].standing.why)
+    found = status.observe(stack.stack_context(), offline=False)
+    assert "holds commits of #2 and #3" in " ".join(found.entries[0].standing.why)
     command = errors[0].next_commands[0]
-    assert command == looked.next
+    assert command == found.next
     typed(stack, command)
     assert stack.hub.tip("one") == old
     restacked(stack)
@@ -184,7 +184,7 @@ def test_commits_that_others_removed_are_not_pushed_back(stack: Desk) -> None:
     stack.author.git("fetch", "--quiet", "origin")
     force_push(stack, 3, "origin/three~1")
     shortened = stack.hub.tip("three")
-    assert Side.SHORTENED.value in looked_at(stack, 3).standing.why
+    assert UpstreamRelation.SHORTENED.value in looked_at(stack, 3).standing.why
     restacked(stack)
     assert stack.hub.tip("three") == shortened == stack.tips()["three"]
     assert any("others removed 1 commit from origin/three" in line for line in stack.quiet.lines), stack.quiet.lines
@@ -218,7 +218,7 @@ def test_a_commit_on_top_of_one_that_others_removed_is_a_question(stack: Desk, *
     stack.author.git("fetch", "--quiet", "origin")
     force_push(stack, 3, "origin/three~1")
     shortened, local = stack.hub.tip("three"), stack.tips()["three"]
-    assert looked_at(stack, 3).standing.why == (Side.REMOVED.value,)
+    assert looked_at(stack, 3).standing.why == (UpstreamRelation.REMOVED.value,)
     error = failed(stack)
     assert "others removed 1 commit from origin/three" in error.what
     assert (stack.hub.tip("three"), stack.tips()["three"]) == (shortened, local)

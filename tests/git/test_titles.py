@@ -114,7 +114,7 @@ def test_modify_renumbers(stack: Desk) -> None:
     """An entry that moves takes its new position in the same run."""
     assert submit.run(stack.stack_context()).error is None
     context = stack.stack_context()
-    stacked = modify.look(context)
+    stacked = modify.open_stacked(context)
     lines = modify.after(stacked, Operation(trunk="main", kind="move", name="3", onto="main"))
     made = modify.plan(context, stacked, lines)
     assert made is not None

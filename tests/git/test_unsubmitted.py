@@ -37,7 +37,7 @@ def middle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 def test_status_names_submit(top: Desk) -> None:
     """The state is "no pull request yet"; JSON has null for its number."""
-    seen = status.look(top.stack_context(), offline=False)
+    seen = status.observe(top.stack_context(), offline=False)
     assert [row.standing.state for row in seen.entries][2] is State.UNSUBMITTED
     assert "invoke submit" in seen.entries[2].standing.why[0]
     assert [entry["pr"] for entry in stack_data(seen)["entries"]] == [1, 2, None]
@@ -129,7 +129,7 @@ def test_a_stack_without_any_pull_request(top: Desk, monkeypatch: pytest.MonkeyP
     assert top.restack().error is None
     assert not top.remote_tips()
     assert set(top.tips().values()).isdisjoint(before.values())
-    assert status.look(top.stack_context(), offline=False).next == "invoke submit"
+    assert status.observe(top.stack_context(), offline=False).next == "invoke submit"
 
 
 def test_the_entry_is_found_by_branch_after_it_got_a_number(top: Desk) -> None:

@@ -116,8 +116,8 @@ def differences(s: Stage, lowest: int, expected: Mapping[int, tuple[list[str], b
             wrong += compare(s, task, expected)
         except TrunklineError as error:
             wrong.append(f"{task}: {error.what}\n{error.why}\nnext: {error.next_commands}")
-    looked = status.look(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False)
-    counts = {int(row.entry.key): row.own for row in looked.entries}
+    found = status.observe(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False)
+    counts = {int(row.entry.key): row.own for row in found.entries}
     wrong += [
         f"status #{number}: {counts[number]} own, expected {len(s.own[number])}"
         for number in expected

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.domain.check import Expect, PatternCheck, judge
+from trunkline.domain.check import Expect, PatternCheck, evaluate
 from trunkline.domain.errors import UsageError
 from trunkline.domain.stack import DEFAULT_GATES, GateSettings
 from trunkline.gates import libtest
@@ -111,26 +111,26 @@ def test_what_is_no_pattern_is_refused(pattern: Any, why: str) -> None:
     assert "Stack backtrace" not in refused.value.why
 
 
-def judged(expect: Expect, *inside: bool, files: int = 1, paths: tuple[str, ...] = ()) -> tuple[bool, int]:
+def evaluated(expect: Expect, *inside: bool, files: int = 1, paths: tuple[str, ...] = ()) -> tuple[bool, int]:
     """Evaluate as many matches, and return (holds, matches shown)."""
     source = "".join("fn in_it() { here(); }\n" if each else "fn out() { here(); }\n" for each in inside)
     matches = structure.search({"a.rs": source}, "here()", ("fn in_it",), lambda _: None)
-    judgement = judge(PatternCheck("x", "", "here()", expect, ("fn in_it",), paths), matches, files)
-    return judgement.holds, len(judgement.shown)
+    evaluation = evaluate(PatternCheck("x", "", "here()", expect, ("fn in_it",), paths), matches, files)
+    return evaluation.holds, len(evaluation.shown)
 
 
 def test_what_matches_come_to() -> None:
     """Only matches inside count; `inside` shows those outside; a path that selects nothing holds for nothing."""
-    assert judged(Expect.PRESENT, True, False) == (True, 1)
-    assert judged(Expect.PRESENT, False) == (False, 1)
-    assert judged(Expect.PRESENT) == (False, 0)
-    assert judged(Expect.ABSENT, False) == (True, 0)
-    assert judged(Expect.ABSENT, False, True) == (False, 1)
-    assert judged(Expect.INSIDE, True, True) == (True, 2)
-    assert judged(Expect.INSIDE, True, False, False) == (False, 2)
-    assert judged(Expect.INSIDE) == (True, 0)
-    assert judged(Expect.ABSENT, files=0, paths=("gone/**",)) == (False, 0)
-    assert judged(Expect.ABSENT, files=0) == (True, 0)
+    assert evaluated(Expect.PRESENT, True, False) == (True, 1)
+    assert evaluated(Expect.PRESENT, False) == (False, 1)
+    assert evaluated(Expect.PRESENT) == (False, 0)
+    assert evaluated(Expect.ABSENT, False) == (True, 0)
+    assert evaluated(Expect.ABSENT, False, True) == (False, 1)
+    assert evaluated(Expect.INSIDE, True, True) == (True, 2)
+    assert evaluated(Expect.INSIDE, True, False, False) == (False, 2)
+    assert evaluated(Expect.INSIDE) == (True, 0)
+    assert evaluated(Expect.ABSENT, files=0, paths=("gone/**",)) == (False, 0)
+    assert evaluated(Expect.ABSENT, files=0) == (True, 0)
 
 
 def test_the_lines_that_a_patch_adds() -> None:

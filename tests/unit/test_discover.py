@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.domain.discover import (
     Change,
-    Found,
+    Discovery,
     LeftOut,
     OnGitHub,
     OpenPullRequest,
@@ -24,7 +24,7 @@ def _pr(number: int, base: str, head: str, *, foreign: bool = False) -> OpenPull
     return OpenPullRequest(PrNumber(number), f"Title {number}", base, head, cross_repository=foreign)
 
 
-def _numbers(found: Found) -> list[list[int]]:
+def _numbers(found: Discovery) -> list[list[int]]:
     return [[pr.number for pr in stack] for stack in found.stacks]
 
 

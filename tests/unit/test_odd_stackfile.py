@@ -237,7 +237,7 @@ def test_a_damaged_file_is_read_or_refused(text: str, cuts: list[tuple[int, int,
     assert refused.startswith("stack.toml:")
     for stack in stacks:
         assert catalogue(stack.gates)
-        assert all(isinstance(each, PatternCheck) is hasattr(each, "sought") for each in stack.entries[0].checks)
+        assert all(isinstance(each, PatternCheck) is hasattr(each, "one_line") for each in stack.entries[0].checks)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from support.repo import Repo
 from trunkline.commands import init, init_files
-from trunkline.domain.discover import Found
+from trunkline.domain.discover import Discovery
 from trunkline.domain.errors import UsageError
 from trunkline.gates import jobserver, request
 from trunkline.git import fresh_tree
@@ -41,9 +41,9 @@ def test_whether_a_process_lives() -> None:
     """Without /proc."""
     child = subprocess.Popen(["true"])
     child.wait()
-    assert request._lives(str(os.getpid()))
-    assert not request._lives(str(child.pid))
-    assert not request._lives("no number")
+    assert request._is_alive(str(os.getpid()))
+    assert not request._is_alive(str(child.pid))
+    assert not request._is_alive("no number")
 
 
 def test_windows_is_refused_with_one_line() -> None:
@@ -116,7 +116,7 @@ def test_a_clone_of_a_fork_is_pointed_to_the_project(repo: Repo) -> None:
     for name, url in (("origin", "git@github.com:me/fork.git"), ("up/stream", "https://github.com/octo/tiny")):
         repo.git("remote", "add", name, url)
     repo.git("remote", "add", "backup", "/somewhere/else")
-    seen: Any = SimpleNamespace(git=repo.adapter, remote="origin", trunk="main", stacks=(), found=Found((), {}))
+    seen: Any = SimpleNamespace(git=repo.adapter, remote="origin", trunk="main", stacks=(), found=Discovery((), {}))
     with pytest.raises(UsageError) as refused:
         init.write(seen)
     assert refused.value.what == "no open pull request of me/fork (remote origin) sits on main"

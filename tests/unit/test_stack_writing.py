@@ -49,14 +49,14 @@ def test_a_new_file_says_what_the_workspace_does_not_declare() -> None:
 
 def test_a_number_is_filled_in() -> None:
     """The number becomes the first key of the table; everything else stays, byte for byte."""
-    text = writing.mended(TEXT, "", [_entry(1, "one"), _entry(2, "two")])
+    text = writing.with_entries(TEXT, "", [_entry(1, "one"), _entry(2, "two")])
     assert text == TEXT.replace("# a remark\n", "pr = 2\n# a remark\n")
 
 
 def test_an_entry_without_a_number_is_kept_and_written() -> None:
     """A table without `pr` is found by its branch; a new entry is written without `pr`."""
-    assert writing.mended(TEXT, "", [_entry(1, "one"), _entry(None, "two")]) == TEXT
-    text = writing.mended(TEXT, "", [_entry(1, "one"), _entry(None, "half"), _entry(None, "two")])
+    assert writing.with_entries(TEXT, "", [_entry(1, "one"), _entry(None, "two")]) == TEXT
+    text = writing.with_entries(TEXT, "", [_entry(1, "one"), _entry(None, "half"), _entry(None, "two")])
     assert '[[entry]]\nbranch = "half"\n\n[[entry]]\n# a remark' in text
 
 
@@ -64,10 +64,10 @@ def test_an_entry_without_a_number_is_kept_and_written() -> None:
 def test_an_update_adds_no_blank_line(below: str) -> None:
     """An entry that comes and goes leaves the file as the first update wrote it, with any text after the entries."""
     two, three = [_entry(1, "one"), _entry(None, "two")], [_entry(1, "one"), _entry(None, "two"), _entry(3, "three")]
-    first = writing.mended(TEXT + below, "", two)
+    first = writing.with_entries(TEXT + below, "", two)
     text = first
     for _ in range(3):
-        text = writing.mended(writing.mended(text, "", three), "", two)
+        text = writing.with_entries(writing.with_entries(text, "", three), "", two)
     assert text == first
 
 
@@ -84,8 +84,8 @@ def test_init_keeps_entries_without_a_pull_request() -> None:
 def test_line_endings_stay() -> None:
     """A file with CRLF has no line that ends otherwise."""
     two = [_entry(1, "one"), _entry(2, "two")]
-    after = writing.mended(TEXT.replace("\n", "\r\n"), "", two)
-    assert after == writing.mended(TEXT, "", two).replace("\n", "\r\n")
+    after = writing.with_entries(TEXT.replace("\n", "\r\n"), "", two)
+    assert after == writing.with_entries(TEXT, "", two).replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.readiness import review_summary
 from trunkline.domain.snapshot import CheckRun, PrState, PullRequest
-from trunkline.domain.status import EntryFacts, EntryState, Side, State, entry_states, next_command
+from trunkline.domain.status import EntryFacts, EntryState, State, UpstreamRelation, entry_states, next_command
 
 _HEAD = Oid("a" * 40)
 _PR = PullRequest(
@@ -47,18 +47,28 @@ def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
         pytest.param(replace(_with(state=PrState.MERGED), off_base=_OFF), State.MERGED, id="merged before restack"),
         pytest.param(_with(state=PrState.CLOSED), State.CLOSED, id="closed"),
         pytest.param(replace(_FACTS, pr=None), State.MISSING, id="not on GitHub"),
-        pytest.param(replace(_FACTS, off_base=_OFF, side=Side.AHEAD), State.RESTACK, id="restack before push"),
-        pytest.param(replace(_FACTS, side=Side.AHEAD), State.PUSH, id="commits not pushed"),
-        pytest.param(replace(_FACTS, side=Side.REWRITTEN), State.PUSH, id="rewritten, not pushed"),
-        pytest.param(replace(_FACTS, side=Side.BEHIND), State.READY, id="behind: the remote's head is what counts"),
-        pytest.param(replace(_FACTS, side=Side.SHORTENED), State.READY, id="shortened by others, nothing unpushed"),
         pytest.param(
-            replace(_FACTS, side=Side.REMOVED), State.DIVERGED, id="shortened by others, with unpushed work"
+            replace(_FACTS, off_base=_OFF, side=UpstreamRelation.AHEAD), State.RESTACK, id="restack before push"
         ),
-        pytest.param(replace(_FACTS, side=Side.ONLY_THERE), State.READY, id="no local branch"),
-        pytest.param(replace(_FACTS, side=Side.DIVERGED, off_base=_OFF), State.DIVERGED, id="diverged"),
-        pytest.param(replace(_FACTS, side=Side.NOT_FETCHED, off_base=_OFF), State.FETCH, id="not fetched"),
-        pytest.param(replace(_FACTS, side=Side.NOWHERE), State.NO_BRANCH, id="no branch"),
+        pytest.param(replace(_FACTS, side=UpstreamRelation.AHEAD), State.PUSH, id="commits not pushed"),
+        pytest.param(replace(_FACTS, side=UpstreamRelation.REWRITTEN), State.PUSH, id="rewritten, not pushed"),
+        pytest.param(
+            replace(_FACTS, side=UpstreamRelation.BEHIND), State.READY, id="behind: the remote's head is what counts"
+        ),
+        pytest.param(
+            replace(_FACTS, side=UpstreamRelation.SHORTENED), State.READY, id="shortened by others, nothing unpushed"
+        ),
+        pytest.param(
+            replace(_FACTS, side=UpstreamRelation.REMOVED),
+            State.DIVERGED,
+            id="shortened by others, with unpushed work",
+        ),
+        pytest.param(replace(_FACTS, side=UpstreamRelation.ONLY_THERE), State.READY, id="no local branch"),
+        pytest.param(replace(_FACTS, side=UpstreamRelation.DIVERGED, off_base=_OFF), State.DIVERGED, id="diverged"),
+        pytest.param(
+            replace(_FACTS, side=UpstreamRelation.NOT_FETCHED, off_base=_OFF), State.FETCH, id="not fetched"
+        ),
+        pytest.param(replace(_FACTS, side=UpstreamRelation.NOWHERE), State.NO_BRANCH, id="no branch"),
         pytest.param(_with(draft=True), State.DRAFT, id="draft"),
         pytest.param(_with(mergeable="CONFLICTING"), State.CONFLICT, id="conflict"),
         pytest.param(_with(review="REVIEW_REQUIRED"), State.REVIEW, id="review"),
@@ -68,7 +78,7 @@ def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
         pytest.param(_check("COMPLETED", "FAILURE"), State.RED, id="red"),
         pytest.param(_check("COMPLETED", "FAILURE", _BILLING), State.CI_DOWN, id="billing is not red"),
         pytest.param(_OFFLINE, State.UNKNOWN, id="offline"),
-        pytest.param(replace(_OFFLINE, side=Side.AHEAD), State.PUSH, id="offline, to push"),
+        pytest.param(replace(_OFFLINE, side=UpstreamRelation.AHEAD), State.PUSH, id="offline, to push"),
         pytest.param(replace(_OFFLINE, off_base=_OFF), State.RESTACK, id="offline, to restack"),
     ],
 )

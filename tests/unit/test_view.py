@@ -195,16 +195,16 @@ def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) 
     first = watching.observe()
     assert watching.observe() == first
     assert requests == ["pulls", "remote", "local"]
-    watching.moved(BRANCHES[0], NEW)
-    watching.took(pull(2, PrState.MERGED))
+    watching.update_tip(BRANCHES[0], NEW)
+    watching.update_pull_request(pull(2, PrState.MERGED))
     second = watching.observe()
     assert (second.branches[BRANCHES[0]].local, second.branches[BRANCHES[0]].remote) == (NEW, ONE)
     assert second.snapshot.pr(PrNumber(2)) == pull(2, PrState.MERGED)
     assert requests == ["pulls", "remote", "local"]
     assert first.branches[BRANCHES[0]].local == ONE  # a World is a value
-    watching.changed(Part.LOCAL)
+    watching.invalidate(Part.LOCAL)
     watching.observe()
-    watching.changed(Part.REMOTE)
+    watching.invalidate(Part.REMOTE)
     watching.observe()
     assert requests[3:] == ["local", "pulls", "remote"]
 

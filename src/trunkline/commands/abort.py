@@ -58,7 +58,7 @@ class _Ending(msgspec.Struct):
     left: list[str] = msgspec.field(default_factory=list)
     unreached: list[TrunklineError] = msgspec.field(default_factory=list)
     stays: list[str] = msgspec.field(default_factory=list)
-    kept: conflict.Kept = msgspec.field(default_factory=conflict.Kept)
+    kept: conflict.KeptContent = msgspec.field(default_factory=conflict.KeptContent)
 
 
 def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:

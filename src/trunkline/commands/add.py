@@ -59,7 +59,7 @@ class Request(msgspec.Struct, frozen=True):
     onto_trunk: bool = False
 
 
-class Adding(msgspec.Struct, frozen=True):
+class AddPlan(msgspec.Struct, frozen=True):
     """A plan that adds an entry, with the context in which the stack has it."""
 
     context: Context
@@ -67,7 +67,7 @@ class Adding(msgspec.Struct, frozen=True):
     added: AddedEntry
 
 
-def plan(context: Context, request: Request) -> Adding:
+def plan(context: Context, request: Request) -> AddPlan:
     """Plan the new entry, with its commit and the replays above computed in memory; no ref or file changes.
 
     Raises:
@@ -252,7 +252,7 @@ def with_entry(context: Context, added: AddedEntry) -> Context:
     return open_run_context(replace(context.project, stack=stack), stack.entry(added.branch), stacked=True)
 
 
-def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> Adding:
+def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> AddPlan:
     view = context.view()
     heads.load(view)
     entry = view.stack.entry(added.branch)
@@ -275,12 +275,12 @@ def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> Addin
     neighbour = (*view.stack.below(entry)[-1:], view.stack.above(entry))[0]
     assert neighbour is not None  # noqa: S101 -- the stack had an entry before
     branches = (added.branch, *(each.branch for each in above))
-    return Adding(
+    return AddPlan(
         context, Forecast(Plan(TASK, neighbour.key, tuple(steps), branches=branches), view.decisions), added
     )
 
 
-def run(adding: Adding) -> RunResult:
+def run(adding: AddPlan) -> RunResult:
     """Add the entry: take the lock, open a journal, run the steps.
 
     Raises:

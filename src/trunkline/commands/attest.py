@@ -32,8 +32,8 @@ from trunkline.operations.gate_stack import GateProgress
 from trunkline.state import lock
 
 
-class Order(msgspec.Struct, frozen=True):
-    """The request of an attestation.
+class AttestRequest(msgspec.Struct, frozen=True):
+    """The commit to attest, and the options.
 
     Attributes:
         git: the checkout.
@@ -98,36 +98,40 @@ def gated_commit(git: Git, policy: Policy, commit: Oid, *, merged: bool) -> Oid:
     return commit if is_own else replay.commit_of_tree(git, tree, policy.commit, commit)
 
 
-def question(order: Order, now: dt.datetime) -> Question:
+def question(request: AttestRequest, now: dt.datetime) -> Question:
     """Return the query that `verify` will evaluate.
 
     Raises:
         Refused: the key may not sign for this commit.
     """
-    asked = verify.question_of(order.git, order.remote, order.policy, order.commit, now=now, merged=order.merged)
-    signer = attestation.require_signer(order.key, order.policy.signers, order.policy.name)
+    asked = verify.question_of(
+        request.git, request.remote, request.policy, request.commit, now=now, merged=request.merged
+    )
+    signer = attestation.require_signer(request.key, request.policy.signers, request.policy.name)
     if why := asked.terms.distrust(signer):
-        raise Refused(f"your signature does not count for {short(order.commit)}", why=why, next_command=_ask(order))
-    for gate in sorted(order.waive):
-        if why := structs.replace(asked.terms, signers=_waivers(order.policy.stack.attest, gate)).distrust(signer):
-            raise Refused(f"{gate} cannot be waived", why=why, next_command=_ask(order))
+        raise Refused(
+            f"your signature does not count for {short(request.commit)}", why=why, next_command=_ask(request)
+        )
+    for gate in sorted(request.waive):
+        if why := structs.replace(asked.terms, signers=_waivers(request.policy.stack.attest, gate)).distrust(signer):
+            raise Refused(f"{gate} cannot be waived", why=why, next_command=_ask(request))
     return asked
 
 
-def _ask(order: Order) -> str:
-    return f"git push {shlex.quote(order.remote)} HEAD   # then another signer runs: {exact_command('attest', {})}"
+def _ask(request: AttestRequest) -> str:
+    return f"git push {shlex.quote(request.remote)} HEAD   # then another signer runs: {exact_command('attest', {})}"
 
 
 def _waivers(policy: AttestSettings, gate: str) -> frozenset[str]:
     return frozenset(policy.waive.get(gate, ()))
 
 
-def plan(order: Order, asked: Question) -> tuple[AttestedGate, ...]:
+def plan(request: AttestRequest, asked: Question) -> tuple[AttestedGate, ...]:
     """Return the gates with what this machine's receipts attest already; nothing is signed."""
-    return _rows(order, asked)
+    return _rows(request, asked)
 
 
-def run(order: Order, asked: Question, reporter: Reporter) -> tuple[Attestation, bool]:
+def run(request: AttestRequest, asked: Question, reporter: Reporter) -> tuple[Attestation, bool]:
     """Run the gates that are not attested yet, sign, and share.
 
     Returns:
@@ -139,50 +143,54 @@ def run(order: Order, asked: Question, reporter: Reporter) -> tuple[Attestation,
         ExternalError: the remote did not accept the notes.
     """
     names = frozenset(gate.name for gate in asked.gates())
-    attestation.sign_all(order.git, order.tree, names, order.key, order.policy.signers)
-    outcomes = _gate(order, _rows(order, asked), reporter)
-    attestation.sign_all(order.git, order.tree, names, order.key, order.policy.signers)
-    for gate in sorted(order.waive):
-        attestation.waive(order.git, order.gated, order.tree, gate, order.reason, order.key, order.remote)
+    attestation.sign_all(request.git, request.tree, names, request.key, request.policy.signers)
+    outcomes = _gate(request, _rows(request, asked), reporter)
+    attestation.sign_all(request.git, request.tree, names, request.key, request.policy.signers)
+    for gate in sorted(request.waive):
+        attestation.waive(request.git, request.gated, request.tree, gate, request.reason, request.key, request.remote)
     now = dt.datetime.now(dt.timezone.utc)
-    rows = _rows(order, structs.replace(asked, terms=structs.replace(asked.terms, now=now)))
-    missing = [row for row in rows if row.standing is Standing.MISSING and row.gate not in order.without]
+    rows = _rows(request, structs.replace(asked, terms=structs.replace(asked.terms, now=now)))
+    missing = [row for row in rows if row.standing is Standing.MISSING and row.gate not in request.without]
     if missing:
-        raise _failure(order, missing, outcomes)
-    with lock.hold(order.git.state_dir(), run="attest") as held:
-        moved = attestation.share(order.git, held, order.remote, attestation.lines_of(order.git, order.tree, names))
-    policy = order.policy
-    return Attestation(order.commit, order.tree, order.merged, policy.name, policy.commit, rows), moved
+        raise _failure(request, missing, outcomes)
+    with lock.hold(request.git.state_dir(), run="attest") as held:
+        moved = attestation.share(
+            request.git, held, request.remote, attestation.lines_of(request.git, request.tree, names)
+        )
+    policy = request.policy
+    return Attestation(request.commit, request.tree, request.merged, policy.name, policy.commit, rows), moved
 
 
-def _rows(order: Order, asked: Question) -> tuple[AttestedGate, ...]:
+def _rows(request: AttestRequest, asked: Question) -> tuple[AttestedGate, ...]:
     names = [gate.name for gate in asked.gates()]
-    return evaluate(asked, [line for _, line in attestation.lines_of(order.git, order.tree, names)])
+    return evaluate(asked, [line for _, line in attestation.lines_of(request.git, request.tree, names)])
 
 
-def _gate(order: Order, rows: Collection[AttestedGate], reporter: Reporter) -> Mapping[str, GateOutcome]:
+def _gate(request: AttestRequest, rows: Collection[AttestedGate], reporter: Reporter) -> Mapping[str, GateOutcome]:
     """Run the gates that are not attested; those with receipts that do not count run again."""
-    left = [row for row in rows if row.gate not in {*order.waive, *order.without}]
+    left = [row for row in rows if row.gate not in {*request.waive, *request.without}]
     again = [
-        row.gate for row in left if order.fresh or (row.standing is Standing.MISSING and row.receipt is not None)
+        row.gate for row in left if request.fresh or (row.standing is Standing.MISSING and row.receipt is not None)
     ]
     first = [row.gate for row in left if row.standing is Standing.MISSING and row.gate not in again]
-    started, watch = time.monotonic(), GateProgress(reporter, order.git)
-    settings = replace(order.policy.stack.gates, sign=order.key)
-    order.git.query("cat-file", "-e", order.gated)  # the merge may be in memory only, where no gate finds it
+    started, progress = time.monotonic(), GateProgress(reporter, request.git)
+    settings = replace(request.policy.stack.gates, sign=request.key)
+    request.git.query("cat-file", "-e", request.gated)  # the merge may be in memory only, where no gate finds it
     found: dict[str, GateOutcome] = {}
     for only, reuse in ((first, Reuse.ALL), (again, Reuse.DEPENDENCIES)):
         if only:
             outcomes = gate_commit(
-                order.git.cwd, order.gated, settings, only=only, reuse=reuse, progress=watch.ended,
-                began=watch.began, say=reporter.progress, printed=watch.printed, compiled=watch.compiled,
+                request.git.cwd, request.gated, settings, only=only, reuse=reuse, progress=progress.ended,
+                began=progress.began, say=reporter.progress, printed=progress.printed, compiled=progress.compiled,
             )  # fmt: skip
             found |= {outcome.gate: outcome for outcome in outcomes}
     reporter.gates_ended(time.monotonic() - started)
     return found
 
 
-def _failure(order: Order, missing: Collection[AttestedGate], outcomes: Mapping[str, GateOutcome]) -> CheckFailed:
+def _failure(
+    request: AttestRequest, missing: Collection[AttestedGate], outcomes: Mapping[str, GateOutcome]
+) -> CheckFailed:
     lines, fixes = [], []
     for row in missing:
         outcome = outcomes.get(row.gate)
@@ -192,8 +200,8 @@ def _failure(order: Order, missing: Collection[AttestedGate], outcomes: Mapping[
         )
         fixes += [outcome.fix] if outcome and outcome.fix else []
     names = [row.gate for row in missing]
-    what = f"{count_of(len(names), 'gate')} not attested for {short(order.commit)}: {listing(names)}"
-    again = exact_command("attest", {"commit": short(order.commit), **({"merged": True} if order.merged else {})})
+    what = f"{count_of(len(names), 'gate')} not attested for {short(request.commit)}: {listing(names)}"
+    again = exact_command("attest", {"commit": short(request.commit), **({"merged": True} if request.merged else {})})
     return CheckFailed(
         f"{what}; nothing was shared",
         why="\n".join(lines),

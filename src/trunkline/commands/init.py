@@ -19,7 +19,7 @@ from trunkline.context.observation import observe_remote
 from trunkline.context.project import Reporter
 from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
-    Found,
+    Discovery,
     OpenPullRequest,
     chain_to,
     discover,
@@ -62,7 +62,7 @@ class PullRequestStacks(msgspec.Struct, frozen=True):
     remote: str
     trunk: BranchName
     stacks: tuple[tuple[Entry, ...], ...]
-    found: Found
+    found: Discovery
     listing: PullRequestList
     notes: tuple[str, ...]
     pulls: tuple[OpenPullRequest, ...] = ()
@@ -74,7 +74,7 @@ class PullRequestStacks(msgspec.Struct, frozen=True):
         return self.pulls or self.listing.open
 
 
-def look(
+def observe(
     reporter: Reporter,
     *,
     remote: str = "",
@@ -124,7 +124,7 @@ def look(
     return PullRequestStacks(git, remote, onto, stacks, found, listing, tuple(notes), pulls, native)
 
 
-def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) -> Found:
+def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) -> Discovery:
     number = pr_number(top)
     stack = chain_to(pulls, trunk, number)
     if not stack:
@@ -134,7 +134,7 @@ def _ending_in(pulls: Sequence[OpenPullRequest], trunk: BranchName, top: str) ->
             why=why.value if why else "it is not open",
             next_command=f"gh pr view {number}",
         )
-    return Found((stack,), {})
+    return Discovery((stack,), {})
 
 
 def _remote(git: Git) -> str:
@@ -151,7 +151,7 @@ def _remote(git: Git) -> str:
 
 
 def _with_merged(
-    git: Git, remote: str, trunk: BranchName, found: Found, listing: PullRequestList
+    git: Git, remote: str, trunk: BranchName, found: Discovery, listing: PullRequestList
 ) -> tuple[tuple[Entry, ...], ...]:
     if not found.stacks:
         return ()

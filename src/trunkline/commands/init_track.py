@@ -14,7 +14,7 @@ from trunkline.domain.errors import UsageError
 from trunkline.git.git import Git
 
 
-class Kept(msgspec.Struct, frozen=True):
+class TrackedFile(msgspec.Struct, frozen=True):
     """A stack.toml that git tracks, or will track.
 
     Attributes:
@@ -32,7 +32,7 @@ class Kept(msgspec.Struct, frozen=True):
     is_tracked: bool
 
 
-def track(cwd: Path | None = None, *, dry_run: bool = False) -> Kept | None:
+def track(cwd: Path | None = None, *, dry_run: bool = False) -> TrackedFile | None:
     """Remove the existing stack.toml from `.git/info/exclude`; return None if there is none.
 
     The file stays where it is; its owner commits it.
@@ -66,4 +66,4 @@ def track(cwd: Path | None = None, *, dry_run: bool = False) -> Kept | None:
             for each in (path, path.parent / writing.SCHEMA_PATH):
                 location.keep_untracked(git, each, untracked=False)
             trust.confirm(git, found)
-    return Kept(path, found.source, stack.remote, stack.trunk, is_tracked)
+    return TrackedFile(path, found.source, stack.remote, stack.trunk, is_tracked)

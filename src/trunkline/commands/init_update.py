@@ -218,7 +218,7 @@ def _update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) 
                 why="\n".join(difference.message for difference in each.differences),
                 next_command="${EDITOR:-vi} stack.toml",
             )
-        text = writing.mended(text, each.stack.name, each.entries)
+        text = writing.with_entries(text, each.stack.name, each.entries)
         if each.landed and not each.stack.name:
             text = writing.without(text, "issue")  # the issue of the stack that has landed
     text = _without_landed(text, [each for each in checked if each.landed and each.stack.name], drop=drop)

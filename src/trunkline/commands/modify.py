@@ -76,7 +76,7 @@ class Modification(msgspec.Struct, frozen=True):
     changes: tuple[str, ...]
 
 
-def look(context: Context) -> Stacked:
+def open_stacked(context: Context) -> Stacked:
     """Return the open entries with their own commits.
 
     Raises:

@@ -125,7 +125,7 @@ def push(git: Git, stack: Stack) -> tuple[int, bool]:
         ExternalError: the remote rejected them.
     """
     lines: dict[Oid, list[str]] = {}
-    found = sound(git)
+    found = valid(git)
     for path, receipt in found:
         lines.setdefault(receipt.commit, []).append(SharedReceipt.of_file(path).to_line())
     with lock.hold(git.state_dir(), run="receipts") as held:
@@ -133,7 +133,7 @@ def push(git: Git, stack: Stack) -> tuple[int, bool]:
         return len(found), notes.push(git, held, stack.remote)
 
 
-def sound(git: Git) -> tuple[tuple[Path, Receipt], ...]:
+def valid(git: Git) -> tuple[tuple[Path, Receipt], ...]:
     """Return the receipts with a valid hash, with their files: those that `push` shares."""
     paths = sorted(Store(git.state_dir()).directory.glob("*.json"))
     found = ((path, read_receipt(path)) for path in paths)

@@ -40,7 +40,7 @@ def gather(context: Context, *, offline: bool) -> Report:
     Raises:
         TrunklineError: see `status`.
     """
-    seen = status_workflow.look(context, offline=offline)
+    seen = status_workflow.observe(context, offline=offline)
     repository = context.repository
     return Report(
         made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),

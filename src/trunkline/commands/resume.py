@@ -113,7 +113,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
             )
         runner.settle_last(context, held)
         log = journal.reopen(run)
-        going = _Going(context, run, held, log)
+        going = _ResumedRun(context, run, held, log)
         if run.task == undo.TASK:
             return going.undo()
         going.refuse_gone()
@@ -159,7 +159,7 @@ def _resting_on(plan: Plan, pr: EntryKey | None) -> set[StepKey]:
     return {step.key for step in plan.steps if step.name in _AFTER_REPLAY and step.pr in {None, pr}}
 
 
-class _Going(msgspec.Struct, frozen=True):
+class _ResumedRun(msgspec.Struct, frozen=True):
     """A run that is being resumed."""
 
     context: Context

@@ -138,7 +138,7 @@ def unless_merged(context: Context, name: StepName, function: StepFunction) -> S
         try:
             return function(step_context)
         except Refused:
-            context.observer.changed()
+            context.observer.invalidate()
             if (merged := by_others()) is not None:
                 return merged
             pr = context.world().snapshot.pr(context.entry.key)
@@ -153,7 +153,7 @@ def settle_last(context: Context, held: lock.RepositoryLock) -> None:
     """Restore a checkout that a killed run left half moved (`local_branch.settle`)."""
     for run in open_run.stopped_runs(context.state):
         if local_branch.settle(context.project, held, run):
-            context.observer.changed(Part.LOCAL)
+            context.observer.invalidate(Part.LOCAL)
             context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
 
 

@@ -39,7 +39,7 @@ from trunkline.planning.misplaced_commits import Misplaced
 from trunkline.planning.observed_stack import ObservedStack, branch_of
 
 
-def look(context: Context, *, offline: bool) -> StackStatus:
+def observe(context: Context, *, offline: bool) -> StackStatus:
     """Return the status of a stack.
 
     Args:

@@ -60,9 +60,9 @@ def next_stack(view: View, *, change: bool) -> init_update.Checked | None:
     if view.open_entries():
         return None
     stack = view.stack
-    seen = init.look(view.reporter, remote=stack.remote, trunk=stack.trunk, cwd=view.git.cwd)
-    own = (each for each in init_update.check(seen) if each.stack.name == stack.name)
+    discovered = init.observe(view.reporter, remote=stack.remote, trunk=stack.trunk, cwd=view.git.cwd)
+    own = (each for each in init_update.check(discovered) if each.stack.name == stack.name)
     landed = [each for each in own if each.landed and each.differences]
     if landed and change:
-        init_update.update(seen, landed)
+        init_update.update(discovered, landed)
     return landed[0] if landed else None

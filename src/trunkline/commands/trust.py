@@ -28,7 +28,7 @@ class Question(msgspec.Struct, frozen=True):
     why: str
 
 
-def look(cwd: Path | None = None) -> Question:
+def question_of(cwd: Path | None = None) -> Question:
     """Compare the checkout's stack.toml with trunk's, without applying its settings.
 
     Raises:

@@ -62,7 +62,9 @@ def new_file(
     return tomlkit.dumps(doc)
 
 
-def mended(text: str, name: str, entries: Sequence[Entry], renamed: Mapping[BranchName, BranchName] = _NONE) -> str:
+def with_entries(
+    text: str, name: str, entries: Sequence[Entry], renamed: Mapping[BranchName, BranchName] = _NONE
+) -> str:
     """Return stack.toml with one stack's entries as given; the tables of entries that stay keep their other keys.
 
     Args:

@@ -100,8 +100,8 @@ class Observer:
             remote, _ = self._remote_refs(), self._local_branches()
             return response(), remote
 
-    def changed(self, part: Part = Part.ALL) -> None:
-        """Observe a part again when it is needed next; with the remote, pull requests change too."""
+    def invalidate(self, part: Part = Part.ALL) -> None:
+        """Invalidate the observation of a part; that of the remote includes pull requests."""
         if part & (Part.PULLS | Part.REMOTE):
             self._snapshot = self._native = None
         if part & Part.REMOTE:
@@ -113,13 +113,13 @@ class Observer:
         if part & Part.MACHINE:
             self._machine = None
 
-    def took(self, pr: PullRequest) -> None:
+    def update_pull_request(self, pr: PullRequest) -> None:
         """Replace a pull request by GitHub's response to a change."""
         if self._snapshot is not None:
             pulls = {**self._snapshot.pull_requests, pr.number: pr}
             self._snapshot = replace(self._snapshot, pull_requests=pulls)
 
-    def moved(self, branch: BranchName, tip: Oid) -> None:
+    def update_tip(self, branch: BranchName, tip: Oid) -> None:
         """Replace the tip of a local branch that this task moved.
 
         Otherwise each entry of a stack would have to observe all branches again.
@@ -127,7 +127,7 @@ class Observer:
         if self._scope.stacked and self._branches is not None and branch in self._branches:
             self._branches = {**self._branches, branch: replace(self._branches[branch], local=tip)}
         else:
-            self.changed(Part.LOCAL)
+            self.invalidate(Part.LOCAL)
 
     def last_tip(self, branch: BranchName) -> Oid | None:
         """Return the tip of a local branch as last observed; None if unknown or absent."""
@@ -142,7 +142,7 @@ class Observer:
         100 ms. The ref itself is protected by compare-and-swap, whatever was observed.
         """
         if not self._scope.stacked or time.monotonic() - self._observed_at > _MAX_AGE:
-            self.changed(Part.LOCAL)
+            self.invalidate(Part.LOCAL)
         return self._local_branches()[branch]
 
     def machine(self) -> Surroundings:

@@ -60,7 +60,7 @@ class PatternCheck(Named):
     paths: tuple[str, ...] = ()
 
     @property
-    def sought(self) -> str:
+    def one_line(self) -> str:
         """The pattern on one line."""
         return self.pattern if isinstance(self.pattern, str) else json.dumps(self.pattern, sort_keys=True)
 
@@ -123,7 +123,7 @@ def _printable(path: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class Evaluation(msgspec.Struct, frozen=True):
     """The result of a pattern check.
 
     Attributes:
@@ -137,7 +137,7 @@ class Judgement(msgspec.Struct, frozen=True):
     shown: tuple[Match, ...]
 
 
-def judge(check: PatternCheck, matches: tuple[Match, ...], files: int) -> Judgement:
+def evaluate(check: PatternCheck, matches: tuple[Match, ...], files: int) -> Evaluation:
     """Return whether the matches are as expected.
 
     Args:
@@ -151,13 +151,13 @@ def judge(check: PatternCheck, matches: tuple[Match, ...], files: int) -> Judgem
     searched = f"{files} file{'' if files == 1 else 's'}" + ("" if check.paths else " that the entry changes")
     place = f" inside {' or '.join(check.inside)}" if check.inside else ""
     if not files and check.paths:
-        return Judgement(False, f"{', '.join(check.paths)}: no Rust file of the commit matches", ())
+        return Evaluation(False, f"{', '.join(check.paths)}: no Rust file of the commit matches", ())
     if check.expect is Expect.PRESENT:
         message = f"found{place}" if within else f"not found{place} in {searched}"
-        return Judgement(bool(within), message, within or outside)
+        return Evaluation(bool(within), message, within or outside)
     if check.expect is Expect.ABSENT:
         message = f"found{place}, but must not be" if within else f"not found{place} in {searched}, as it must be"
-        return Judgement(not within, message, within)
+        return Evaluation(not within, message, within)
     if outside:
-        return Judgement(False, f"{len(outside)} of {len(matches)} not{place}", outside)
-    return Judgement(True, f"{len(matches)} found in {searched}" + (f", all{place}" if matches else ""), matches)
+        return Evaluation(False, f"{len(outside)} of {len(matches)} not{place}", outside)
+    return Evaluation(True, f"{len(matches)} found in {searched}" + (f", all{place}" if matches else ""), matches)

@@ -59,7 +59,7 @@ class LeftOut(Enum):
     ALONE = "it sits on trunk alone"
 
 
-class Found(msgspec.Struct, frozen=True):
+class Discovery(msgspec.Struct, frozen=True):
     """The stacks, each bottom first, and the other pull requests with the reason."""
 
     stacks: tuple[tuple[OpenPullRequest, ...], ...]
@@ -68,7 +68,7 @@ class Found(msgspec.Struct, frozen=True):
 
 def discover(
     pull_requests: Sequence[OpenPullRequest], trunk: str, *, alone: bool = False, native: Sequence[NativeStack] = ()
-) -> Found:
+) -> Discovery:
     """Find the stacks that are based on trunk.
 
     Each pull request based on trunk is the bottom of one stack. If several are based on the same
@@ -91,7 +91,7 @@ def discover(
         stacks = [stack for stack in stacks if len(stack) > 1]
     placed = {pr.number for stack in stacks for pr in stack}
     left_out |= {pr.number: _why(pr, fit, trunk) for pr in fit if pr.number not in placed | left_out.keys()}
-    return Found(tuple(stacks), left_out)
+    return Discovery(tuple(stacks), left_out)
 
 
 def _children(

@@ -14,10 +14,10 @@ _NAMES = re.compile(r'\s*(?:"([^"]*)"|([^\s"#]\S*))\s')
 _KEY = re.compile(r"\s(?:sk-)?(?:ssh|ecdsa)-[\w@.-]+\s+([A-Za-z0-9+/]+)")
 
 Person = frozenset[str]
-"""The names of one person, as `spelled` returns them."""
+"""The names of one person, as `normalised` returns them."""
 
 
-def spelled(name: str) -> str:
+def normalised(name: str) -> str:
     """Return a name in the form in which names are compared: another case or width is the same name."""
     return unicodedata.normalize("NFKC", name).casefold().strip()
 
@@ -29,7 +29,7 @@ def people(text: str) -> tuple[Person, ...]:
         named = _NAMES.match(line)
         if named is None or line.lstrip().startswith("#"):
             continue
-        names = {spelled(name) for name in (named[1] or named[2] or "").split(",")} - {""}
+        names = {normalised(name) for name in (named[1] or named[2] or "").split(",")} - {""}
         keys = {match[1] for match in _KEY.finditer(line[named.end() - 1 :])}
         same = [each for each in found if not (each[0].isdisjoint(names) and each[1].isdisjoint(keys))]
         found = [each for each in found if each not in same]
@@ -39,12 +39,12 @@ def people(text: str) -> tuple[Person, ...]:
 
 def names_of(names: Iterable[str], persons: Sequence[Person]) -> Person:
     """Return all names of a person, given some of them."""
-    own = frozenset(map(spelled, names))
+    own = frozenset(map(normalised, names))
     return own.union(*(person for person in persons if not own.isdisjoint(person)))
 
 
 def covers(pattern: str, address: str) -> bool:
     """Return whether a name matches an address; `*` and `?` are patterns as in OpenSSH, brackets are not."""
     parts = {"*": ".*", "?": "."}
-    expression = "".join(parts.get(char, re.escape(char)) for char in spelled(pattern))
-    return re.fullmatch(expression, spelled(address), re.DOTALL) is not None
+    expression = "".join(parts.get(char, re.escape(char)) for char in normalised(pattern))
+    return re.fullmatch(expression, normalised(address), re.DOTALL) is not None

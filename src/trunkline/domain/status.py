@@ -50,7 +50,7 @@ class State(Enum):
     UNKNOWN = "unknown (offline)"
 
 
-class Side(Enum):
+class UpstreamRelation(Enum):
     """The relation of the local branch to the published one."""
 
     SAME = "same"
@@ -66,14 +66,17 @@ class Side(Enum):
 
 
 _OF_SIDE = {
-    Side.NOWHERE: State.NO_BRANCH,
-    Side.NOT_FETCHED: State.FETCH,
-    Side.DIVERGED: State.DIVERGED,
-    Side.REMOVED: State.DIVERGED,
+    UpstreamRelation.NOWHERE: State.NO_BRANCH,
+    UpstreamRelation.NOT_FETCHED: State.FETCH,
+    UpstreamRelation.DIVERGED: State.DIVERGED,
+    UpstreamRelation.REMOVED: State.DIVERGED,
 }
-_AS_UNPUBLISHED = dict.fromkeys((Side.AHEAD, Side.REWRITTEN, Side.BEHIND, Side.SHORTENED), Side.SAME)
+_AS_UNPUBLISHED = dict.fromkeys(
+    (UpstreamRelation.AHEAD, UpstreamRelation.REWRITTEN, UpstreamRelation.BEHIND, UpstreamRelation.SHORTENED),
+    UpstreamRelation.SAME,
+)
 """Sides that need no push of their own while an entry has no pull request: `submit` pushes its branch."""
-_UNPUSHED = frozenset({Side.AHEAD, Side.REWRITTEN})
+_UNPUSHED = frozenset({UpstreamRelation.AHEAD, UpstreamRelation.REWRITTEN})
 
 
 class EntryFacts(msgspec.Struct, frozen=True):
@@ -92,7 +95,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
     pr: PullRequest | None
     asked: bool
     branch: str = ""
-    side: Side = Side.SAME
+    side: UpstreamRelation = UpstreamRelation.SAME
     off_base: tuple[str, ...] = ()
     holds: str = ""
     behind: str = ""

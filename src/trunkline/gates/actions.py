@@ -62,7 +62,7 @@ def run_gate_jobs(gate_jobs: Sequence[GateJob]) -> list[Outcomes]:
         for run in runs:
             run.begin()
         ends = time.monotonic() + gate_jobs[0].settings.timeout + _QUEUE
-        while going := [run for run in runs if not run.look()]:
+        while going := [run for run in runs if not run.poll()]:
             if time.monotonic() > ends:
                 raise ExternalError(
                     "GitHub Actions takes too long",
@@ -181,7 +181,7 @@ class _Run(msgspec.Struct):
         gate_job.say(f"gates of {short(gate_job.commit)} run on GitHub Actions: {run.url}")
         self.number = run.number
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Collect the outcomes of finished jobs; return whether all have finished."""
         if self.number:
             self._collect(self.number)

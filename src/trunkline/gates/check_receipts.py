@@ -94,7 +94,9 @@ def gate_of(subject: Subject, check: Check) -> Gate:
         return replace(own, argv=("tick", check.text))
     inside = [part for place in check.inside for part in ("--inside", place)]
     scope = check.paths or ("--added-since", subject.base)
-    return replace(own, argv=("ast-grep", "--lang", "rust", f"--{check.expect.value}", check.sought, *inside, *scope))
+    return replace(
+        own, argv=("ast-grep", "--lang", "rust", f"--{check.expect.value}", check.one_line, *inside, *scope)
+    )
 
 
 def _test_gate(check: TestCheck, settings: GateSettings) -> Gate:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from trunkline.domain.check import Check, ManualCheck, PatternCheck, judge
+from trunkline.domain.check import Check, ManualCheck, PatternCheck, evaluate
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.reuse import Reuse
 from trunkline.gates import execute, invalidation, pattern_search, proof, request, slots
@@ -105,22 +105,22 @@ def _searched(subject: Subject, check: PatternCheck, say: Callable[[str], None])
         )
     began = time.monotonic()
     counted = pattern_search.search(subject, check)
-    judgement = judge(check, counted.matches, counted.files)
-    shown = [str(match) for match in judgement.shown]
-    log = "\n".join([gate.command_line, "", judgement.summary, *shown, ""])
-    seconds, code = time.monotonic() - began, 0 if judgement.holds else 1
-    found = f": {shown[0]}" if judgement.holds and len(shown) == 1 else ""
-    path = _store_receipt(subject, check, judgement.summary + found, log, Toolchain(tool, ""), seconds, code, say)
+    evaluation = evaluate(check, counted.matches, counted.files)
+    shown = [str(match) for match in evaluation.shown]
+    log = "\n".join([gate.command_line, "", evaluation.summary, *shown, ""])
+    seconds, code = time.monotonic() - began, 0 if evaluation.holds else 1
+    found = f": {shown[0]}" if evaluation.holds and len(shown) == 1 else ""
+    path = _store_receipt(subject, check, evaluation.summary + found, log, Toolchain(tool, ""), seconds, code, say)
     more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
     outcome = GateOutcome(
         check.name,
-        Verdict.PASSED if judgement.holds else Verdict.FAILED,
+        Verdict.PASSED if evaluation.holds else Verdict.FAILED,
         seconds,
         gate.command_line,
         tool,
-        "" if judgement.holds else "\n".join([judgement.summary, *shown[:_SHOWN], *more]),
+        "" if evaluation.holds else "\n".join([evaluation.summary, *shown[:_SHOWN], *more]),
         log=str(path),
-        summary=judgement.summary + found,
+        summary=evaluation.summary + found,
     )
     known = proof.known_receipts(subject.git, subject.tree, subject.settings)
     return proof.confirmed(known, bare_query(subject, gate), outcome)

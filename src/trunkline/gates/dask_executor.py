@@ -32,7 +32,7 @@ from trunkline.gates import dask_replies, dask_worker, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.dask_client import DataClient, connect, require_encryption
 from trunkline.gates.dask_local import local_cluster
-from trunkline.gates.dask_workers import RESOURCE, Fleet, call_workers, fleets_of, foreseen
+from trunkline.gates.dask_workers import RESOURCE, WorkerGroup, call_workers, fleets_of, foreseen
 from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
 from trunkline.gates.invalidation import LEAST
 from trunkline.gates.jobserver import jobs
@@ -140,7 +140,7 @@ def _local_client(count: int) -> DataClient:
     return client
 
 
-def _prepared(fleet: Fleet) -> Outcomes:
+def _prepared(fleet: WorkerGroup) -> Outcomes:
     """Return outcomes of gates that need not run or cannot pass; report the latter to the job."""
     gate_job = fleet.gate_job
     known = (
@@ -160,7 +160,7 @@ def _prepared(fleet: Fleet) -> Outcomes:
     return reused | stopped
 
 
-def _known(gate: Gate, fleet: Fleet, known: proof.Known) -> GateOutcome | None:
+def _known(gate: Gate, fleet: WorkerGroup, known: proof.Known) -> GateOutcome | None:
     query = proof.query_now(gate, fleet.gate_job.tree, fleet.toolchains[gate.name], fleet.config)
     return proof.reusable(known, query, gate)
 
@@ -175,7 +175,7 @@ class _Job:
         number: number of the gate job, bottom entry first.
     """
 
-    fleet: Fleet
+    fleet: WorkerGroup
     gate: Gate
     number: int
 
@@ -263,7 +263,7 @@ def _collected(job: _Job, future: Any, events: _GateEvents) -> GateOutcome:
         why = events.why.get((job.number, gate.name), "each worker that ran it died")
         return not_run(gate, f"no worker result it to an end: {why}")
     try:
-        ran = dask_replies.decoded(dask_replies.Ran, future.result(), "that ran it")
+        ran = dask_replies.decoded(dask_replies.GateReply, future.result(), "that ran it")
         receipt = None if ran.receipt is None else receipt_of(ran.receipt)
         result = RemoteResult(GateOutcome.from_json(ran.outcome), receipt, ran.log, ran.host)
     except TrunklineError as error:

@@ -55,7 +55,7 @@ class GatePreview(_Response, frozen=True):
     stopped: dict[str, dict[str, Any]]
 
 
-class Ran(_Response, frozen=True):
+class GateReply(_Response, frozen=True):
     """The result of a gate: its outcome and receipt as in files, and its log."""
 
     outcome: dict[str, Any]

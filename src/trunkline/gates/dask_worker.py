@@ -127,8 +127,8 @@ def run(
     git = _mirror(key)
     said: list[str] = []
     run = private_directory(_runs(git, topic) / str(number))
-    tail = _Tail(lambda line: worker.log_event(topic, {**about_gate, "line": line}))
-    units = _Seldom(lambda count: worker.log_event(topic, {**about_gate, "units": count}))
+    tail = _ThrottledLine(lambda line: worker.log_event(topic, {**about_gate, "line": line}))
+    units = _ThrottledNumber(lambda count: worker.log_event(topic, {**about_gate, "units": count}))
     try:
         with slots.slot(git, Oid(commit)) as slot:
             workspace = GateWorkspace(
@@ -152,7 +152,7 @@ def run(
     }
 
 
-class _Tail:
+class _ThrottledLine:
     """Sends the last line of a gate's log at most once a second, for display.
 
     Args:
@@ -170,7 +170,7 @@ class _Tail:
             self._send(line.decode("utf-8", "replace").strip()[:_TAIL_LENGTH])
 
 
-class _Seldom:
+class _ThrottledNumber:
     """Sends a number at most once a second.
 
     Args:

@@ -32,7 +32,7 @@ RESOURCE = "gate"
 
 
 @dataclass(frozen=True)
-class Fleet:
+class WorkerGroup:
     """A commit, and the workers that run its gates with the same toolchains.
 
     Attributes:
@@ -99,7 +99,7 @@ def _slots(client: DataClient) -> list[str]:
     return [address for address, each in found.workers.items() if each.resources.get(RESOURCE)]
 
 
-def fleets_of(client: DataClient, gate_jobs: Sequence[GateJob]) -> list[Fleet]:
+def fleets_of(client: DataClient, gate_jobs: Sequence[GateJob]) -> list[WorkerGroup]:
     """Send the commits to every worker that runs gates; select equal toolchains."""
     first = gate_jobs[0]
     key = _key(first.git, first.commit)
@@ -120,7 +120,7 @@ def fleets_of(client: DataClient, gate_jobs: Sequence[GateJob]) -> list[Fleet]:
     heads = {address: info.heads for address, info in infos.items()}
     _send(client, first.git, key, [gate_job.commit for gate_job in gate_jobs], heads)
     hosts = {address: info.host for address, info in infos.items()}
-    surveyed: dict[str, Fleet] = {}
+    surveyed: dict[str, WorkerGroup] = {}
     fleets = []
     for gate_job in gate_jobs:
         choosing = _choosing_toolchains(gate_job)
@@ -147,7 +147,7 @@ def _choosing_toolchains(gate_job: GateJob) -> str:
     return "\n".join(line for line in listed if line and not line.endswith(f"\t{manifest}"))
 
 
-def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[str, str]) -> Fleet:
+def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[str, str]) -> WorkerGroup:
     """Query each worker's toolchains for the commit's gates; the most common answer wins."""
     gate_tables = [msgspec.to_builtins(gate) for gate in gate_job.gates]
     root = gate_job.settings.root
@@ -163,7 +163,7 @@ def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[st
     survey = surveys[taken[0]]
     if missing := [gate.name for gate in gate_job.gates if gate.name not in survey.gates]:
         raise ExternalError(f"the workers say nothing of {', '.join(missing)}", next_command=task_command("continue"))
-    return Fleet(
+    return WorkerGroup(
         gate_job,
         key,
         client,
@@ -175,7 +175,7 @@ def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[st
     )
 
 
-def foreseen(fleet: Fleet, gates: Collection[Gate]) -> dict[str, GateOutcome]:
+def foreseen(fleet: WorkerGroup, gates: Collection[Gate]) -> dict[str, GateOutcome]:
     """Return the gates that cannot pass, as one worker finds before compilation.
 
     Raises:

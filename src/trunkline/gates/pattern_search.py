@@ -36,14 +36,14 @@ class _File(msgspec.Struct, frozen=True):
     lines: range | frozenset[int] = _WHOLE
 
 
-class Found(msgspec.Struct, frozen=True):
+class MatchedSources(msgspec.Struct, frozen=True):
     """The matches of a pattern that count, and the number of files that were searched."""
 
     matches: tuple[Match, ...]
     files: int
 
 
-def search(subject: Subject, check: PatternCheck) -> Found:
+def search(subject: Subject, check: PatternCheck) -> MatchedSources:
     """Search the files that a check names, or the lines that the entry's own commits add.
 
     Raises:
@@ -52,7 +52,7 @@ def search(subject: Subject, check: PatternCheck) -> Found:
     files = _named_files(subject, check.paths) if check.paths else _added_lines(subject)
     sources, lines = _read(subject, files), {file.path: file.lines for file in files}
     matches = structure.search(sources, check.pattern, check.inside, partial(_source, subject))
-    return Found(tuple(match for match in matches if _counts(match, lines[match.path])), len(sources))
+    return MatchedSources(tuple(match for match in matches if _counts(match, lines[match.path])), len(sources))
 
 
 def _counts(match: Match, lines: range | frozenset[int]) -> bool:

@@ -119,11 +119,11 @@ def _prune(base: Path) -> None:
     """Delete all but the newest runs; runs of a living process are kept."""
     over = sorted(base.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT_RUNS:]
     for path in over:
-        if not _lives(path.name.partition("-")[0]):
+        if not _is_alive(path.name.partition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _lives(pid: str) -> bool:
+def _is_alive(pid: str) -> bool:
     """Return whether a process lives; False if the name is not a number."""
     try:
         os.kill(int(pid), 0)

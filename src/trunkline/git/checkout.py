@@ -106,14 +106,14 @@ def _half_moved(git: Git, old: Oid, new: Oid) -> _HalfMoved | None:
     changes = trees.changed(git, git.tree(old), git.tree(new))
     marked = {path: flag for path, flag in marked_paths(git).items() if path in changes}
     in_index, sides = _index_sides(git, changes), _file_sides(git, changes, marked)
-    if _Side.OTHER in {*in_index.values(), *sides.values()}:
+    if _MatchedCommit.OTHER in {*in_index.values(), *sides.values()}:
         return None
-    files = sorted(path for path, side in sides.items() if side is _Side.NEW)
-    entries = [path for path, side in in_index.items() if side is _Side.NEW]
+    files = sorted(path for path, side in sides.items() if side is _MatchedCommit.NEW)
+    entries = [path for path, side in in_index.items() if side is _MatchedCommit.NEW]
     return _HalfMoved(changes, marked, files, entries) if files or entries else None
 
 
-class _Side(Enum):
+class _MatchedCommit(Enum):
     """The commit that a path matches; a half-written file counts as new."""
 
     OLD = "old"
@@ -121,7 +121,7 @@ class _Side(Enum):
     OTHER = "other"
 
 
-def _index_sides(git: Git, changes: Changes) -> dict[bytes, _Side]:
+def _index_sides(git: Git, changes: Changes) -> dict[bytes, _MatchedCommit]:
     """Return which commit the index matches at each path that differs."""
     entries: dict[bytes, Entry | None] = dict.fromkeys(changes)
     unmerged = set()
@@ -132,15 +132,18 @@ def _index_sides(git: Git, changes: Changes) -> dict[bytes, _Side]:
             entries[path] = mode, oid(name.decode())
             unmerged |= {path} if stage != b"0" else set()
     return {
-        path: _Side.OTHER if path in unmerged else _side_of(entry, changes[path]) for path, entry in entries.items()
+        path: _MatchedCommit.OTHER if path in unmerged else _side_of(entry, changes[path])
+        for path, entry in entries.items()
     }
 
 
-def _side_of(entry: Entry | None, sides: tuple[Entry | None, Entry | None]) -> _Side:
-    return _Side.OLD if entry == sides[0] else _Side.NEW if entry == sides[1] else _Side.OTHER
+def _side_of(entry: Entry | None, sides: tuple[Entry | None, Entry | None]) -> _MatchedCommit:
+    return (
+        _MatchedCommit.OLD if entry == sides[0] else _MatchedCommit.NEW if entry == sides[1] else _MatchedCommit.OTHER
+    )
 
 
-def _file_sides(git: Git, changes: Changes, marked: Mapping[bytes, str]) -> dict[bytes, _Side]:
+def _file_sides(git: Git, changes: Changes, marked: Mapping[bytes, str]) -> dict[bytes, _MatchedCommit]:
     """Return which commit the work tree matches at each path that differs."""
     top = git.cwd
     found, files = {}, []
@@ -148,16 +151,16 @@ def _file_sides(git: Git, changes: Changes, marked: Mapping[bytes, str]) -> dict
         above, submodule = not_a_directory(top, path), SUBMODULE in {each[0] for each in (before, after) if each}
         mode = mode_of(top, path) if above is None else None
         if above is not None and above not in changes:
-            found[path] = _Side.OTHER
+            found[path] = _MatchedCommit.OTHER
         elif mode is not None and stat.S_ISREG(mode):
             files.append(path)
         elif mode is not None and stat.S_ISLNK(mode):
             found[path] = _side_of(_link(git, top, path), (before, after))
         elif mode is not None and (not stat.S_ISDIR(mode) or _is_users(top, path, changes, submodule=submodule)):
-            found[path] = _Side.OTHER
+            found[path] = _MatchedCommit.OTHER
         else:  # missing, or a directory that only this move has created
             stays = before is None or submodule or marked.get(path) == "skip-worktree"
-            found[path] = _Side.OLD if stays else _Side.NEW
+            found[path] = _MatchedCommit.OLD if stays else _MatchedCommit.NEW
     names = _hashed(git, files)
     for path in files:
         found[path] = _content_side(git, path, names[path], changes[path])
@@ -185,7 +188,7 @@ def _hashed(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
     }
 
 
-def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, Entry | None]) -> _Side:
+def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, Entry | None]) -> _MatchedCommit:
     """Return which commit a regular file matches, mode included.
 
     A file whose content is a prefix of a known version is half written and counts as new.
@@ -194,13 +197,13 @@ def _content_side(git: Git, path: bytes, name: str, sides: tuple[Entry | None, E
     before, after = (each if each and each[0] not in {_LINK, SUBMODULE} else None for each in sides)
     executable = bool(full.stat().st_mode & stat.S_IXUSR)
     if before and before[1] == name and (executable == (before[0] == _EXECUTABLE) or not _has_modes(git)):
-        return _Side.OLD
+        return _MatchedCommit.OLD
     known = [each for each in (before, after) if each is not None]
     if any(each[1] == name for each in known):
-        return _Side.NEW
+        return _MatchedCommit.NEW
     content = full.read_bytes()
     written = (git.query("cat-file", "--filters", f"--path={os.fsdecode(path)}", each[1]).stdout for each in known)
-    return _Side.NEW if any(whole.startswith(content) for whole in written) else _Side.OTHER
+    return _MatchedCommit.NEW if any(whole.startswith(content) for whole in written) else _MatchedCommit.OTHER
 
 
 def _has_modes(git: Git) -> bool:

@@ -174,7 +174,7 @@ def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str,
     """
     names = [branch_ref(update.branch) for update in updates]
 
-    def look() -> dict[str, Oid]:
+    def observe() -> dict[str, Oid]:
         found = refs.list_remote(git, remote, names)
         if _holds_old(found, updates):
             listed = ", ".join(f"{u.branch} at {short(u.new) if u.new else 'nothing'}" for u in updates)
@@ -182,7 +182,7 @@ def _confirmed(git: Git, remote: str, updates: Sequence[RefUpdate]) -> dict[str,
         return found
 
     try:
-        return retrying(look)
+        return retrying(observe)
     except TransientError as error:
         why = f"{remote} accepted the push and may show it in a moment; nothing was pushed twice"
         raise ExternalError(error.what, why=why, next_command=task_command("continue")) from error

@@ -39,7 +39,7 @@ def _own_path(git: Git, step_context: StepContext) -> Path:
 
 def open_worktree(
     scope: Scope, step_context: StepContext, *, onto: Oid, commit: Commit, taken: Sequence[Oid] = ()
-) -> tuple[Path, tuple[str, ...], Kept]:
+) -> tuple[Path, tuple[str, ...], KeptContent]:
     """Create the linked work tree of a conflict, with the conflict as git itself shows it.
 
     Args:
@@ -198,7 +198,7 @@ def is_edited(git: Git, path: Path, decided: Oid) -> bool:
     return any(tree.query(*query).stdout for query in queries)
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptContent(msgspec.Struct, frozen=True):
     """The contents of a work tree that were kept before it was removed.
 
     Attributes:
@@ -215,7 +215,7 @@ class Kept(msgspec.Struct, frozen=True):
         return (*backups, *self.files)
 
 
-def retire_worktree(git: Git, step_context: StepContext, *, onto: Oid, taken: Sequence[Oid] = ()) -> Kept:
+def retire_worktree(git: Git, step_context: StepContext, *, onto: Oid, taken: Sequence[Oid] = ()) -> KeptContent:
     """Remove this run's work tree of a conflict after keeping what the run did not take from it.
 
     Args:
@@ -225,11 +225,11 @@ def retire_worktree(git: Git, step_context: StepContext, *, onto: Oid, taken: Se
             contains need no backup.
         taken: the commits that the run made of resolutions, the newest last.
     """
-    path, kept = worktree_path(git, step_context), Kept()
+    path, kept = worktree_path(git, step_context), KeptContent()
     if path.is_dir() and _was_shown(step_context):
         kept = _keep(git, step_context, path, onto=onto, taken=taken)
     elif not path.is_dir():
-        kept = Kept(files=kept_work.move_modules(git, step_context, path.name))
+        kept = KeptContent(files=kept_work.move_modules(git, step_context, path.name))
     remove_worktree(git, step_context, path)
     return kept
 
@@ -241,7 +241,7 @@ def _was_shown(step_context: StepContext) -> bool:
     return made is None or any(isinstance(record, records.Paused) for record in run.after(made))
 
 
-def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid]) -> Kept:
+def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: Sequence[Oid]) -> KeptContent:
     """Keep the contents of a work tree; move all of it where git cannot read it."""
     files: tuple[str, ...] = ()
     try:
@@ -253,12 +253,14 @@ def _keep(git: Git, step_context: StepContext, path: Path, *, onto: Oid, taken: 
         if not taken or is_edited(git, path, taken[-1]) or _has_commits(git, path):
             refs = keep_work(git, step_context, path, onto=onto, taken=taken)
         files += kept_work.move_submodules(git, step_context, path)
-        return Kept(refs, files)
+        return KeptContent(refs, files)
     except TrunklineError as error:
         place = kept_work.make(git, step_context) / path.name
         shutil.move(path, place)
         files += (f"the work tree of the conflict is kept, because {error}: {place}",)
-        return Kept(files=(*files, *kept_work.move_modules(git, step_context, _own_path(git, step_context).name)))
+        return KeptContent(
+            files=(*files, *kept_work.move_modules(git, step_context, _own_path(git, step_context).name))
+        )
 
 
 def _unmark(git: Git, step_context: StepContext) -> None:

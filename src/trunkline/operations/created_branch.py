@@ -37,7 +37,7 @@ def delete_here(context: Context, step_context: StepContext, change: LocalMoved)
     step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=tip, taken_back=True))
     local_refs.delete(git, step_context.lock, name, tip)
     git.mutate(step_context.lock, "config", "--local", "--remove-section", f"branch.{name}", ok=(0, 1, 128))
-    context.observer.changed(Part.LOCAL)
+    context.observer.invalidate(Part.LOCAL)
     return Outcome("branch", f"{name}, which the run created, is removed")
 
 
@@ -50,7 +50,7 @@ def delete_on_remote(context: Context, step_context: StepContext, change: Remote
         Refused: somebody has pushed to it.
         ExternalError: the request to GitHub or the remote failed.
     """
-    context.observer.changed()
+    context.observer.invalidate()
     git, name, remote = context.git, context.entry.branch, context.stack.remote
     held = remote_tip(context.view())
     if not held:
@@ -69,5 +69,5 @@ def delete_on_remote(context: Context, step_context: StepContext, change: Remote
     about = step_context.about(context.entry)
     step_context.log_intent(records.RemoteBranchDeleted(*about, remote=remote, old=tip, taken_back=True))
     push.delete_remote(git, step_context.lock, remote, name, tip)
-    context.observer.changed()
+    context.observer.invalidate()
     return Outcome("deleted", f"{remote}/{name}, which the run created")

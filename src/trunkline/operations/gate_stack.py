@@ -65,8 +65,8 @@ def gate_stack(git: Git, stack: Stack, reporter: Reporter, reuse: Reuse) -> tupl
         reporter: receives progress events.
         reuse: the results of earlier runs that may be reused.
     """
-    rows, orders = [], []
-    board = RunningGates()
+    rows, jobs = [], []
+    running = RunningGates()
     side_by_side = stack.gates.executor != LOCAL
     for entry in stack.entries:
         row = GatedEntry(entry, _tip(git, stack, entry), {})
@@ -74,13 +74,13 @@ def gate_stack(git: Git, stack: Stack, reporter: Reporter, reuse: Reuse) -> tupl
         if row.commit is None:
             reporter.progress(f"{entry.full_label} skipped: it has no local branch and no tracking branch")
         else:
-            orders.append(
-                _Gated(row, GateProgress(reporter, git, f"{entry.label} " if side_by_side else "", board), reporter)
+            jobs.append(
+                _Gated(row, GateProgress(reporter, git, f"{entry.label} " if side_by_side else "", running), reporter)
             )
     started = time.monotonic()
-    found = run_gate_jobs([each.order(git, stack, reuse) for each in orders])
+    found = run_gate_jobs([each.job(git, stack, reuse) for each in jobs])
     reporter.gates_ended(time.monotonic() - started)
-    done = {each.row.entry.key: each.row_of(outcomes) for each, outcomes in zip(orders, found, strict=True)}
+    done = {each.row.entry.key: each.row_of(outcomes) for each, outcomes in zip(jobs, found, strict=True)}
     return tuple(done.get(row.entry.key, row) for row in rows)
 
 
@@ -88,18 +88,18 @@ class _Gated(msgspec.Struct):
     """One entry whose gates are running."""
 
     row: GatedEntry
-    watch: GateProgress
+    progress: GateProgress
     reporter: Reporter
     started: float = 0.0
     ended: float = 0.0
 
-    def order(self, git: Git, stack: Stack, reuse: Reuse) -> GateJob:
+    def job(self, git: Git, stack: Stack, reuse: Reuse) -> GateJob:
         """Return the job for the executor."""
         assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
         return GateJob(
-            git, self.row.commit, catalogue(stack.gates), stack.gates, reuse, self._progress, self.watch.began,
-            self.reporter.progress, self._starts, self.watch.printed, foreseen=self._foreseen,
-            compiled=self.watch.compiled,
+            git, self.row.commit, catalogue(stack.gates), stack.gates, reuse, self._ended, self.progress.began,
+            self.reporter.progress, self._starts, self.progress.printed, foreseen=self._foreseen,
+            compiled=self.progress.compiled,
         )  # fmt: skip
 
     def row_of(self, outcomes: Collection[GateOutcome]) -> GatedEntry:
@@ -119,9 +119,9 @@ class _Gated(msgspec.Struct):
         assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
         self.reporter.progress(f"{self.row.entry.full_label} at {short(self.row.commit)}")
 
-    def _progress(self, outcome: GateOutcome) -> None:
+    def _ended(self, outcome: GateOutcome) -> None:
         self.ended = time.monotonic()
-        self.watch.ended(outcome)
+        self.progress.ended(outcome)
 
 
 class RunningGates(msgspec.Struct):
@@ -166,40 +166,40 @@ class GateProgress:
         reporter: receives progress events.
         git: the repository, its receipts give the estimates.
         whose: a prefix for gate names when gates of several entries run in parallel.
-        board: the running gates, shared between the entries.
+        running: the running gates, shared between the entries.
     """
 
-    def __init__(self, reporter: Reporter, git: Git, whose: str = "", board: RunningGates | None = None) -> None:
+    def __init__(self, reporter: Reporter, git: Git, whose: str = "", running: RunningGates | None = None) -> None:
         self._tell = reporter
         self._git = git
         self._whose = whose
-        self._board = board or RunningGates()
+        self._running = running or RunningGates()
         self._causes: dict[str, str] = {}  # cause key -> the first gate that failed with it
 
     def began(self, name: str) -> None:
         """Handle the start of a gate."""
-        self._board.gates[f"{self._whose}{name}"] = time.monotonic()
-        self._board.estimates[f"{self._whose}{name}"] = estimate(self._git, name)
+        self._running.gates[f"{self._whose}{name}"] = time.monotonic()
+        self._running.estimates[f"{self._whose}{name}"] = estimate(self._git, name)
         self._show()
 
     def printed(self, name: str, line: str) -> None:
         """Handle an output line of a remote gate."""
-        if f"{self._whose}{name}" in self._board.gates:
-            self._board.lines[f"{self._whose}{name}"] = line
+        if f"{self._whose}{name}" in self._running.gates:
+            self._running.lines[f"{self._whose}{name}"] = line
             self._show()
 
     def compiled(self, name: str, units: int) -> None:
         """Handle the number of units that a gate has compiled."""
-        if f"{self._whose}{name}" in self._board.gates:
-            self._board.units[f"{self._whose}{name}"] = units
+        if f"{self._whose}{name}" in self._running.gates:
+            self._running.units[f"{self._whose}{name}"] = units
             self._show()
 
     def _show(self) -> None:
-        self._tell.running(self._board.gates, self._board.details())
+        self._tell.running(self._running.gates, self._running.details())
 
     def ended(self, outcome: GateOutcome) -> None:
         """Handle the outcome of a gate."""
-        self._board.remove(f"{self._whose}{outcome.gate}")
+        self._running.remove(f"{self._whose}{outcome.gate}")
         self._show()
         how = "receipt" if outcome.reused else f"{outcome.seconds:.1f}s"
         first = self._causes.setdefault(outcome.cause_key, outcome.gate) if outcome.cause_key else outcome.gate

@@ -148,7 +148,7 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
             with contextlib.suppress(TrunklineError):  # best effort (the disk may be full): the next run tries again
                 checkout.put_back(git, step_context.lock, old=old, new=new)
         raise
-    context.observer.changed(Part.LOCAL)
+    context.observer.invalidate(Part.LOCAL)
 
 
 def left_behind(git: Git) -> tuple[str, ...]:
@@ -214,7 +214,7 @@ def move(
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
             step_context.log(records.MoveWithdrawn(*about, new=new))
         raise
-    context.observer.moved(branch, new)
+    context.observer.update_tip(branch, new)
 
 
 def commit_to_verify(context: Context, step_context: StepContext) -> Oid:

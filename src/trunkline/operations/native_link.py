@@ -27,7 +27,7 @@ from trunkline.github.responses import NotFound
 _CHANGES = frozenset({Link.CREATE, Link.EXTEND, Link.REBUILD})
 
 
-class Linking(msgspec.Struct, frozen=True):
+class LinkChange(msgspec.Struct, frozen=True):
     """The change that links the open entries.
 
     Attributes:
@@ -73,7 +73,7 @@ def stacks_of(observer: Observer, stack: Stack) -> tuple[NativeStack, ...] | Non
     return observer.native_stacks() if stack.publish.native == "auto" else None
 
 
-def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Collection[PrNumber] = ()) -> Linking:
+def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Collection[PrNumber] = ()) -> LinkChange:
     """Plan the native stack of the open entries, from stack.toml and GitHub's native stacks.
 
     Args:
@@ -82,7 +82,7 @@ def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Coll
         retargeted: pull requests whose base changes first; GitHub refuses that in a native stack.
     """
     if stacks is None:
-        return Linking(LinkPlan(Link.NONE))
+        return LinkChange(LinkPlan(Link.NONE))
     entries = ((pr, view.stack.entry(pr.number)) for pr in view.open_pulls())
     # What sits above an entry without a pull request joins once `submit` has made that.
     order = tuple(pr.number for pr, entry in entries if view.stack.unsubmitted_below(entry) is None)
@@ -94,7 +94,7 @@ def linking(view: View, stacks: tuple[NativeStack, ...] | None, retargeted: Coll
     return _without_foreign(view.project, plan, stacks)
 
 
-def _without_foreign(project: Project, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> Linking:
+def _without_foreign(project: Project, plan: LinkPlan, stacks: tuple[NativeStack, ...]) -> LinkChange:
     """Leave stacks alone that hold open pull requests which stack.toml does not have."""
     own = {entry.pr for entry in project.stack.entries}
     notes = []
@@ -107,10 +107,10 @@ def _without_foreign(project: Project, plan: LinkPlan, stacks: tuple[NativeStack
             )
     if plan.link is Link.TOO_MANY:
         notes.append("not linked on GitHub: a native stack holds 100 pull requests at most")
-    return Linking(LinkPlan(Link.NONE), tuple(notes)) if notes else Linking(plan)
+    return LinkChange(LinkPlan(Link.NONE), tuple(notes)) if notes else LinkChange(plan)
 
 
-def dissolve(context: Context, step_context: StepContext, found: Linking) -> None:
+def dissolve(context: Context, step_context: StepContext, found: LinkChange) -> None:
     """Log the intent, and dissolve the stacks that must be created again.
 
     Raises:
@@ -128,10 +128,10 @@ def dissolve(context: Context, step_context: StepContext, found: Linking) -> Non
     for stack in found.plan.dissolve:
         context.reporter.command(f"gh api -X POST repos/{context.repository.slug}/stacks/{stack}/unstack")
         native_stacks.unstack(context.github, stack)
-    context.observer.changed(Part.NATIVE)
+    context.observer.invalidate(Part.NATIVE)
 
 
-def link(context: Context, found: Linking) -> Linking:
+def link(context: Context, found: LinkChange) -> LinkChange:
     """Create or extend the native stack, after `dissolve` and once every base is right.
 
     GitHub's refusal is a note, as is a missing permission: the entries are pushed and targeted as
@@ -148,6 +148,6 @@ def link(context: Context, found: Linking) -> Linking:
             made = native_stacks.create(context.github, plan.numbers)
     except (Refused, NotFound, NotSignedIn) as refused:
         return replace(found, notes=(*found.notes, f"not linked on GitHub: {refused.why or refused.what}"))
-    context.observer.changed(Part.NATIVE)
+    context.observer.invalidate(Part.NATIVE)
     listed = " ".join(f"#{number}" for number in made.open)
     return replace(found, notes=(*found.notes, f"GitHub's native stack {made.number}: {listed}"))

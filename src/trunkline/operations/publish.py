@@ -71,7 +71,7 @@ def push_all(
             push.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
     tips = {update.entry.branch: update.new for update in updates}
     local_refs.update_tracking_refs_of(context.git, step_context.lock, remote, tips)
-    context.observer.changed(Part.REMOTE)
+    context.observer.invalidate(Part.REMOTE)
     return message
 
 
@@ -123,7 +123,7 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
             )
     if endangered:
         retarget(context, step_context, *((pr, trunk) for pr in endangered))
-        context.observer.changed(Part.PULLS)
+        context.observer.invalidate(Part.PULLS)
     return tuple(f"#{pr.number} targets {trunk} while {pr.base} moves" for pr in endangered)
 
 
@@ -175,7 +175,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:
-        context.observer.changed(Part.PULLS)  # and the native stacks
+        context.observer.invalidate(Part.PULLS)  # and the native stacks
         pr = context.world().snapshot.pr(number)
         if pr is not None and (pr.state is not PrState.OPEN or pr.base == base):
             context.reporter.progress(f"#{number} is {pr.state.value.lower()} by now, and targets {pr.base}")

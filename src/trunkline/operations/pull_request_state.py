@@ -47,7 +47,7 @@ def set_state(
     )
     context.reporter.command(f"gh pr {command} {pr}")
     edited = context.github.edit(pr, state=word)
-    context.observer.changed()
+    context.observer.invalidate()
     if edited.state != word:
         raise ExternalError(
             f"{label} is {edited.state}, not {word}",

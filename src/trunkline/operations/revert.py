@@ -195,7 +195,7 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Remote
         Refused: a remote branch has neither tip, or the push would leave a pull request without
             commits.
     """
-    context.observer.changed()
+    context.observer.invalidate()
     updates, remote = [], context.stack.remote
     for change in changes:
         under, old = context.of_pr(change.pr), change.before
@@ -235,7 +235,7 @@ def _refuse_closing(view: View, tip: Oid, changes: tuple[RemoteMoved, ...]) -> N
 
 def restore_state(context: Context, step_context: StepContext, change: StateChanged) -> Outcome:
     """Restore a pull request's draft state and base; a deleted base is left and reported."""
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     pr, before = context.view().pull_request(), change.before
     kept = _base_obstacle(context.project, pr.base, before.base, pr.head_oid)
     target = ReviewState(pr.base if kept else before.base, before.draft)
@@ -253,7 +253,7 @@ def restore_state(context: Context, step_context: StepContext, change: StateChan
         context.github.set_draft(pr, draft=target.draft)
     if pr.base != target.base:
         set_base(context, pr.number, target.base)
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     return _readied(target, kept, StepStatus.DONE)
 
 
@@ -281,7 +281,7 @@ def _base_obstacle(project: Project, base: str, former: str, head: Oid) -> str:
 
 def restore_note(context: Context, step_context: StepContext, change: NoteChanged) -> Outcome:
     """Restore the note in the description, and keep everything else byte for byte."""
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     pr, block = context.view().pull_request(), change.before
     current = note_of(pr.body)
     if current == block:
@@ -299,7 +299,7 @@ def restore_note(context: Context, step_context: StepContext, change: NoteChange
             why="somebody may have edited it at the same moment",
             next_command=task_command("continue"),
         )
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     return Outcome("note", "removed" if block is None else "as it was")
 
 
@@ -360,5 +360,5 @@ def restore_entry(context: Context, step_context: StepContext, change: EntryInse
         outcome = added_entry.put_in(context.git, step_context, context.stack, change.added)
     else:
         outcome = added_entry.take_back(context.git, step_context, context.stack.name, change.added)
-    context.observer.changed(Part.LOCAL)
+    context.observer.invalidate(Part.LOCAL)
     return outcome

@@ -97,7 +97,7 @@ def change_entries(
     after = tuple(change(entries))
     if after == entries:
         return before.path
-    _replace(before.path, writing.mended(before.text, stack, after))
+    _replace(before.path, writing.with_entries(before.text, stack, after))
     trust.carry_over(git, before, reading.read(before.path))
     return before.path
 
@@ -122,12 +122,12 @@ def entries_text(
         git: the checkout.
         stack: the stack's name; "" where there is one.
         entries: the entries, bottom first.
-        renamed: see `writing.mended`.
+        renamed: see `writing.with_entries`.
     """
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
     text = trust.effective(git, found_text(git)).text
-    return text, writing.mended(text, stack, entries, renamed)
+    return text, writing.with_entries(text, stack, entries, renamed)
 
 
 def fill_in(

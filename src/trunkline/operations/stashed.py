@@ -25,7 +25,7 @@ def put_away(git: Git, observer: Observer, step_context: StepContext, branch: st
         step_context.lock, "stash", "push", "--quiet", "--message", message,
         display=f"git stash push --message {shlex.quote(message)}",
     )  # fmt: skip
-    observer.changed(Part.LOCAL)
+    observer.invalidate(Part.LOCAL)
 
 
 def bring_back(
@@ -51,7 +51,7 @@ def bring_back(
     done = git.mutate(step_context.lock, "stash", "pop", "--quiet", "--index", name, ok=(0, 1), display=pop)
     if done.returncode:  # what was staged does not apply to the index; the files do
         git.mutate(step_context.lock, "stash", "pop", "--quiet", name, display=pop)
-    observer.changed(Part.LOCAL)
+    observer.invalidate(Part.LOCAL)
     return StepStatus.DONE, ("your stashed changes are back",)
 
 

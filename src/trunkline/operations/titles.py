@@ -36,7 +36,7 @@ def change(context: Context, step_context: StepContext, *edits: tuple[PullReques
     for pr, title in edits:
         context.reporter.command(command(pr.number, title))
     shown = context.github.edit_titles(edits)
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     for pr, title in edits:
         if shown.get(pr.number) != title:
             raise ExternalError(
@@ -52,7 +52,7 @@ def restore(context: Context, step_context: StepContext, reverted: TitleChanged)
     Raises:
         Refused: somebody has changed it since.
     """
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     pr = context.view().pull_request()
     if pr.title == reverted.before:
         return Outcome("title", "is as it was", StepStatus.NOTHING)

@@ -17,7 +17,7 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import BranchName, EntryKey, Oid, branch_ref, short
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
-from trunkline.domain.status import Side
+from trunkline.domain.status import UpstreamRelation
 from trunkline.gates.catalogue import gate_names
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
@@ -38,12 +38,16 @@ class Branch(msgspec.Struct, frozen=True):
 
     ours: Oid | None
     theirs: Oid | None
-    side: Side
+    side: UpstreamRelation
 
     @property
     def head(self) -> Oid | None:
         """The head that a landing would use: the side that contains the other."""
-        return self.theirs if self.side in {Side.BEHIND, Side.SHORTENED, Side.ONLY_THERE} else self.ours
+        return (
+            self.theirs
+            if self.side in {UpstreamRelation.BEHIND, UpstreamRelation.SHORTENED, UpstreamRelation.ONLY_THERE}
+            else self.ours
+        )
 
 
 class ObservedStack(msgspec.Struct, frozen=True):
@@ -217,18 +221,18 @@ def branch_of(
     ours = here.get(branch_ref(entry.branch))
     theirs = pr.head_oid if pr else here.get(refs.tracking_ref(project.stack.remote, entry.branch))
     if theirs is None:
-        side = Side.AHEAD if ours else Side.NOWHERE
+        side = UpstreamRelation.AHEAD if ours else UpstreamRelation.NOWHERE
     elif ours == theirs:
-        side = Side.SAME
+        side = UpstreamRelation.SAME
     elif history.missing(git, [theirs]):
-        side = Side.NOT_FETCHED
+        side = UpstreamRelation.NOT_FETCHED
     elif ours is None:
-        side = Side.ONLY_THERE
+        side = UpstreamRelation.ONLY_THERE
     elif history.is_ancestor(git, theirs, ours):
         side = _ahead(project, entry, pr, earlier, ours=ours, theirs=theirs)
     elif history.is_ancestor(git, ours, theirs):
         shortened = journal_queries.is_shortened(Scope(project, entry, stacked=True), ours, theirs)
-        side = Side.REWRITTEN if shortened else Side.BEHIND
+        side = UpstreamRelation.REWRITTEN if shortened else UpstreamRelation.BEHIND
     else:
         side = _apart(project, entry, pulls, here, earlier, ours=ours, theirs=theirs)
     return Branch(ours, theirs, side)
@@ -236,29 +240,29 @@ def branch_of(
 
 def _ahead(
     project: Project, entry: Entry, pr: PullRequest | None, earlier: EarlierTips, *, ours: Oid, theirs: Oid
-) -> Side:
+) -> UpstreamRelation:
     """Return the relation of a local branch to the remote one that it contains (`entry_tip`)."""
     once = branch_versions.once_pushed(earlier, project.stack.remote, entry, pr)
     found = branch_versions.removed(project.git, entry, once, ours=ours, theirs=theirs)
     if not found.commits:
-        return Side.AHEAD
-    return Side.SHORTENED if found.is_settled else Side.REMOVED
+        return UpstreamRelation.AHEAD
+    return UpstreamRelation.SHORTENED if found.is_settled else UpstreamRelation.REMOVED
 
 
 def _apart(
     project: Project, entry: Entry, pulls: Mapping[EntryKey, PullRequest | None], here: Mapping[str, Oid],
     earlier: EarlierTips, *, ours: Oid, theirs: Oid,
-) -> Side:  # fmt: skip
+) -> UpstreamRelation:  # fmt: skip
     """Return the relation of two diverged sides of a branch (`entry_tip`)."""
     if not _foreign(project.git, entry, ours, theirs, here):
-        return Side.REWRITTEN
+        return UpstreamRelation.REWRITTEN
     stack = project.stack
     fetched = here.get(refs.tracking_ref(stack.remote, stack.trunk))
     trunk = [fetched] if fetched is not None else []
     found = branch_versions.compare(
         project.git, stack, entry, pulls.get, ours=ours, theirs=theirs, trunk=trunk, earlier=earlier
     )
-    return Side.DIVERGED if found.diverged else Side.BEHIND
+    return UpstreamRelation.DIVERGED if found.diverged else UpstreamRelation.BEHIND
 
 
 def _foreign(git: Git, entry: Entry, ours: Oid, theirs: Oid, here: Mapping[str, Oid]) -> bool:

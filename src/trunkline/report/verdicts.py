@@ -7,7 +7,7 @@ from typing import NamedTuple
 from trunkline.domain.receipt import GateOutcome, Verdict
 
 
-class Look(NamedTuple):
+class Appearance(NamedTuple):
     """The appearance of a verdict.
 
     Attributes:
@@ -22,19 +22,19 @@ class Look(NamedTuple):
 
 
 _LOOKS = {
-    Verdict.PASSED: Look("✓", "green", "good"),
-    Verdict.FAILED: Look("✗", "red", "bad"),
-    Verdict.TIMED_OUT: Look("✗", "red", "bad"),
-    Verdict.FLAKY: Look("≈", "yellow", "warn"),
-    Verdict.STALE: Look("~", "yellow", "warn"),
-    Verdict.UNAVAILABLE: Look("-", "yellow", "warn"),
-    Verdict.INTERRUPTED: Look("!", "yellow", "warn"),
+    Verdict.PASSED: Appearance("✓", "green", "good"),
+    Verdict.FAILED: Appearance("✗", "red", "bad"),
+    Verdict.TIMED_OUT: Appearance("✗", "red", "bad"),
+    Verdict.FLAKY: Appearance("≈", "yellow", "warn"),
+    Verdict.STALE: Appearance("~", "yellow", "warn"),
+    Verdict.UNAVAILABLE: Appearance("-", "yellow", "warn"),
+    Verdict.INTERRUPTED: Appearance("!", "yellow", "warn"),
 }
-NOT_RUN = Look("·", "dim", "quiet")
-WARNED = Look("!", "yellow", "warn")
+NOT_RUN = Appearance("·", "dim", "quiet")
+WARNED = Appearance("!", "yellow", "warn")
 
 
-def look_of(outcome: GateOutcome | None) -> Look:
+def look_of(outcome: GateOutcome | None) -> Appearance:
     """Return the appearance of a verdict; a pass without proof is a warning."""
     if outcome is None:
         return NOT_RUN

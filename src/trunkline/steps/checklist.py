@@ -37,7 +37,7 @@ def plan(scope: Scope) -> Step:
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     """Evaluate every line; a step that was skipped by name counts as skipped, not as done."""
-    context.observer.changed()
+    context.observer.invalidate()
     return outcome(evaluate(context.view()))
 
 

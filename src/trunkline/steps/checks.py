@@ -51,12 +51,12 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     if not own:
         return Outcome("checks", f"{context.entry.label} has none in stack.toml", StepStatus.NOTHING)
     tip = local_branch.commit_to_verify(context, step_context)
-    started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
+    started, progress = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = checks.run(
         subject_of(context.view(), tip),
         own,
         reuse=context.options.reuse,
-        progress=watch.ended,
+        progress=progress.ended,
         say=context.reporter.progress,
     )
     note_verdicts(context.entry, context.waivers, step_context, records.CheckVerdicts, tip, outcomes)

@@ -59,7 +59,7 @@ def run_locally(context: Context, step_context: StepContext) -> Outcome:
 
     A branch is kept if it holds a commit that was not merged, or if it is checked out.
     """
-    context.observer.changed()
+    context.observer.invalidate()
     gone, kept = [], []
     for entry in context.stack.entries:
         entry_context = context.of(entry)
@@ -68,7 +68,7 @@ def run_locally(context: Context, step_context: StepContext) -> Outcome:
             continue
         if _is_deletable(view):
             _delete_here(view.git, step_context, entry, view.local.local)
-            context.observer.changed(Part.LOCAL)
+            context.observer.invalidate(Part.LOCAL)
             gone.append(str(entry.branch))
         else:
             kept.append(f"{entry.branch} stays: {_reason_to_stay(view)}")
@@ -110,7 +110,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     A branch is kept if its tip is not the merged commit, or if an open pull request is based on it: one of
     the stack, of another stack, or of somebody else.
     """
-    context.observer.changed()
+    context.observer.invalidate()
     gone, kept = [], []
     pulls = context.world().snapshot
     merged = [entry.branch for entry in context.stack.entries if _is_merged(pulls.pr(entry.key))]
@@ -165,5 +165,5 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         push.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
     if local.local is not None:
         _delete_here(context.git, step_context, entry, tip)
-    context.observer.changed()
+    context.observer.invalidate()
     return True

@@ -88,7 +88,7 @@ def observing(first: Context, keys: Sequence[EntryKey], now: Callable[[], Contex
     def observe() -> Branches:
         context = now()
         if edits:
-            context.observer.changed(Part.PULLS)
+            context.observer.invalidate(Part.PULLS)
         branches = [context.stack.entry(key).branch for key in keys]
         with opening.reading_open_ones(context.github, branches) as response:
             return Branches(context.view(), response())

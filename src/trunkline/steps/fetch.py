@@ -65,7 +65,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         local_refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
-        context.observer.changed()  # trunk moved since it was observed: observe again
+        context.observer.invalidate()  # trunk moved since it was observed: observe again
     moved = f"{short(old) if old else 'new'}..{short(new)}" if old != new else f"is at {short(new)}"
     return Outcome(
         "fetched",

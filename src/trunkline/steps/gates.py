@@ -60,16 +60,16 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         CheckFailed: a gate failed, or could not run and was not accepted as unavailable.
     """
     tip = local_branch.commit_to_verify(context, step_context)
-    started, watch = time.monotonic(), GateProgress(context.reporter, context.git)
+    started, progress = time.monotonic(), GateProgress(context.reporter, context.git)
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, reuse=context.options.reuse,
-        progress=watch.ended, began=watch.began, say=context.reporter.progress, printed=watch.printed,
-        compiled=watch.compiled, foreseen=lambda stopped: _refuse_first(context, tip, stopped),
+        progress=progress.ended, began=progress.began, say=context.reporter.progress, printed=progress.printed,
+        compiled=progress.compiled, foreseen=lambda stopped: _refuse_first(context, tip, stopped),
     )  # fmt: skip
     context.reporter.gates_ended(time.monotonic() - started)
-    context.observer.changed()  # gates can run for minutes: observe again
+    context.observer.invalidate()  # gates can run for minutes: observe again
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
-    on_base = partial(run_on_base, context.project, progress=watch.ended) if compare else None
+    on_base = partial(run_on_base, context.project, progress=progress.ended) if compare else None
     outcomes = with_base(context.view(), outcomes, on_base)
     note_verdicts(context.entry, context.waivers, step_context, records.GateVerdicts, tip, outcomes)
     coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)

@@ -77,7 +77,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
     if not request(context, pr, tip, method, choice):
         wait_for_queue(context)
-    context.observer.changed(Part.REMOTE)
+    context.observer.invalidate(Part.REMOTE)
     merged = context.world().snapshot.pr(pr.number)
     if merged is None or merged.state is not PrState.MERGED:
         raise ExternalError(
@@ -110,7 +110,7 @@ def request(context: Context, pr: PullRequest, tip: Oid, method: str, choice: Me
     try:
         return bool(context.github.merge(pr.number, head=tip, method=method, title=title, message=message))
     except TrunklineError:
-        context.observer.changed(Part.REMOTE)
+        context.observer.invalidate(Part.REMOTE)
         pr_now = context.world().snapshot.pr(pr.number)
         if pr_now is None or pr_now.state is not PrState.MERGED:
             raise
@@ -127,10 +127,10 @@ def wait_for_queue(context: Context) -> None:
     number = context.entry.pr
     reported: list[int] = []
 
-    def look() -> bool:
+    def observe() -> bool:
         # Query the queue first: a merge between the two requests is then seen as merged.
         place = branch_rules.read_rules(context.github, number).queued
-        context.observer.changed(Part.REMOTE)
+        context.observer.invalidate(Part.REMOTE)
         if context.view().known(number).state is PrState.MERGED:
             return True
         if not place:
@@ -145,7 +145,7 @@ def wait_for_queue(context: Context) -> None:
         return False
 
     seconds = limit(context.project)
-    if not poll(look, pending=operator.not_, limit=seconds, first=2, longest=60):
+    if not poll(observe, pending=operator.not_, limit=seconds, first=2, longest=60):
         raise ExternalError(
             f"#{number} is still in the merge queue",
             why=f"waited {seconds:g} s",
@@ -168,7 +168,7 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
         moved.append((child, trunk))
     if moved:
         retarget(context, step_context, *moved)
-        context.observer.changed(Part.PULLS)
+        context.observer.invalidate(Part.PULLS)
 
 
 def _children(view: View) -> tuple[PullRequest, ...]:
@@ -202,7 +202,7 @@ def landed(context: Context, step_context: StepContext, pr: PullRequest, mark: S
         raise merged_elsewhere(context.view(), context.entry, pr)
 
     def trunk_has_it() -> bool:
-        context.observer.changed(Part.REMOTE)
+        context.observer.invalidate(Part.REMOTE)
         return merge is not None and history.is_ancestor(context.git, merge, context.world().trunk)
 
     if not poll(trunk_has_it, pending=operator.not_, limit=TRUNK_SECONDS, first=1, longest=8):

@@ -166,7 +166,7 @@ def _publish(
     first.reporter.command(_command(first.repository, numbers))
     shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
     for _, pr, _ in edits:
-        first.observer.took(replace(pr, body=shown[pr.number]))
+        first.observer.update_pull_request(replace(pr, body=shown[pr.number]))
     return {pr.number: _confirmed(context.local_tip(), pr, body, shown[pr.number]) for context, pr, body in edits}
 
 

@@ -136,11 +136,11 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     try:
         done = push.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, seen, tip)])
     except Refused:
-        context.observer.changed(Part.REMOTE)
+        context.observer.invalidate(Part.REMOTE)
         pushed_commits.refuse(context.view())  # the lease failed because somebody pushed at that moment
         raise
     local_refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
-    context.observer.changed(Part.REMOTE)
+    context.observer.invalidate(Part.REMOTE)
     message = (
         f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
     )

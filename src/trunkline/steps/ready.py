@@ -86,9 +86,9 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         set_base(context, pr.number, target)
     if pr.draft:
         context.reporter.command(f"gh pr ready {pr.number}")
-        context.observer.took(context.github.set_draft(pr, draft=False))
+        context.observer.update_pull_request(context.github.set_draft(pr, draft=False))
     elif retargeted:
-        context.observer.changed(Part.PULLS)
+        context.observer.invalidate(Part.PULLS)
     moved = f", retargeted from {pr.base} to {target}" if retargeted else ""
     return Outcome(
         "ready",
@@ -101,10 +101,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 def _caught_up(context: Context) -> PullRequest:
     """Poll, with a time limit, until GitHub shows the pushed head, which lags behind the remote."""
 
-    def look() -> PullRequest:
+    def observe() -> PullRequest:
         pr = context.view().pull_request()
         if is_behind(pr):
-            context.observer.changed(Part.REMOTE)
+            context.observer.invalidate(Part.REMOTE)
         return pr
 
     def is_behind(pr: PullRequest) -> bool:
@@ -112,7 +112,7 @@ def _caught_up(context: Context) -> PullRequest:
 
     if context.view().local.remote is None:
         raise deleted(context.view())  # GitHub keeps the head, which no push will change
-    pr = poll(look, pending=is_behind, limit=LAG_SECONDS, first=0.5, longest=8)
+    pr = poll(observe, pending=is_behind, limit=LAG_SECONDS, first=0.5, longest=8)
     if is_behind(pr):
         raise ExternalError(
             f"GitHub does not show the pushed head of {context.entry.label} yet",

@@ -51,7 +51,7 @@ def plan(view: View) -> Step:
         Refused: it is open or merged, it landed, or its base is unknown.
     """
     pr = view.known(view.entry.pr)
-    lost = _look(view, pr)
+    lost = _lost_branches(view, pr)
     restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.gone)
     slug, number = view.repository.slug, pr.number
     description = [f"restore {restored}"] if lost.gone else []
@@ -78,10 +78,10 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Refused: GitHub does not reopen it; the restored base is deleted again, and the error names a
             command that creates a new pull request.
     """
-    context.observer.changed()
+    context.observer.invalidate()
     view = context.view()
     pr = view.known(view.entry.pr)
-    lost = _begun(step_context) or _look(view, pr)
+    lost = _begun(step_context) or _lost_branches(view, pr)
     if pr.state is PrState.CLOSED:
         context.reporter.require_approval(f"reopen #{pr.number}")
         about, gone = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.gone)
@@ -91,7 +91,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     if pr.base != lost.onto:
         publish.retarget(context, step_context, (pr, lost.onto))
     kept = _remove(context, step_context, lost)
-    context.observer.changed()
+    context.observer.invalidate()
     message = f"#{pr.number} is open again and targets {lost.onto}"
     return Outcome(
         "rescued", message, StepStatus.WARNED if kept else StepStatus.DONE, kept, {"pr": pr.number, "base": lost.onto}
@@ -116,7 +116,7 @@ def abort_incomplete(context: Context, step_context: StepContext) -> tuple[Outco
     return (Outcome("rescue", f"#{pr.number} stays closed", StepStatus.WARNED if kept else StepStatus.DONE, kept),)
 
 
-def _look(view: View, pr: PullRequest) -> _Lost:
+def _lost_branches(view: View, pr: PullRequest) -> _Lost:
     if pr.state is not PrState.CLOSED:
         landed = pr.state is PrState.MERGED and not pr.merged_at
         raise Refused(
@@ -171,7 +171,7 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
             why="\n".join((refused.why, *kept, "the next command makes a new pull request of the same branch")),
             next_command=_replacement(context.project, pr, lost.onto),
         ) from refused
-    context.observer.changed(Part.REMOTE)
+    context.observer.invalidate(Part.REMOTE)
     return context.view().known(pr.number)
 
 
@@ -185,7 +185,7 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     if restored is None or lost.base == lost.onto:
         return ()
     remote, ref = context.stack.remote, branch_ref(lost.base)
-    context.observer.changed(Part.REMOTE)
+    context.observer.invalidate(Part.REMOTE)
     remote_tip = refs.list_remote(context.git, remote, [ref]).get(ref)
     users = [pr.number for pr in context.view().open_pulls() if pr.base == lost.base]
     if remote_tip is None:

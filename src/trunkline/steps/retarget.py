@@ -64,7 +64,7 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
         moved.append((pr, base.branch))
     if moved:
         publish.retarget(context, step_context, *moved)
-        context.observer.changed(Part.PULLS)
+        context.observer.invalidate(Part.PULLS)
     linked = native_link.link(context, linked)
     message = [f"#{pr.number} {pr.base} -> {branch}" for pr, branch in moved]
     done = message or linked.changes

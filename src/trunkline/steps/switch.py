@@ -121,5 +121,5 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
     context.git.report_command(f"git update-ref {shlex.quote(ref)} {short(local.remote)}")
     local_refs.set_upstream(context.git, step_context.lock, remote, local.branch)
-    context.observer.changed(Part.LOCAL)
+    context.observer.invalidate(Part.LOCAL)
     return context.view().local

@@ -123,7 +123,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         at = f"{context.tracking} is at {short(choice.trunk)}"
         context.reporter.progress(f"{at}: the gates run on what merging {context.entry.label} gives")
         verify(context, step_context)
-        context.observer.changed(Part.REMOTE)
+        context.observer.invalidate(Part.REMOTE)
     raise ExternalError(
         f"{context.entry.label}: {context.tracking} moved {_ROUNDS} times while the gates ran",
         why="what a merge would give now is not verified; it was not merged",

@@ -70,7 +70,7 @@ def run(context: Context, step_context: StepContext | None = None, *, native: bo
         return Outcome("merged", "already, by somebody else", StepStatus.NOTHING)
     if requires_gates(context.project):
         # Hours may have passed since the gates ran; skipped gates are not proven at all.
-        context.observer.changed(Part.MACHINE)
+        context.observer.invalidate(Part.MACHINE)
         if step_context is not None:
             unchanged.renew(context, step_context)
         if together.is_gated(context, context.run.decisions):
@@ -94,7 +94,7 @@ def target_trunk(context: Context, step_context: StepContext) -> bool:
         return False
     context.reporter.progress(f"#{pr.number} targets {pr.base}: it is retargeted to {trunk} before the merge")
     retarget(context, step_context, (pr, trunk))
-    context.observer.changed(Part.PULLS)
+    context.observer.invalidate(Part.PULLS)
     return True
 
 
@@ -109,8 +109,8 @@ def _until_decided(context: Context) -> Readiness | None:
     """Return the readiness once waiting cannot change it; None if it is merged."""
     message: list[Readiness] = []
 
-    def look() -> Readiness | None:
-        context.observer.changed(Part.REMOTE)
+    def observe() -> Readiness | None:
+        context.observer.invalidate(Part.REMOTE)
         if _is_merged(context.world(), context.entry.key):
             return None
         pr = context.view().pull_request()
@@ -125,7 +125,7 @@ def _until_decided(context: Context) -> Readiness | None:
 
     states = _waited_for(context.options)
     return poll(
-        look,
+        observe,
         pending=lambda found: found is not None and found.state in states,
         limit=limit(context.project),
         first=_FIRST,

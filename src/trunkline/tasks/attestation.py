@@ -74,7 +74,7 @@ def verify(
     policy = verify_workflow.policy_of(git, base)
     oid = verify_workflow.commit_of(git, base, commit, number, fetched=fetch)
     found = verify_workflow.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
-    _tell(session, found, markdown=markdown)
+    _print(session, found, markdown=markdown)
     if status:
         from trunkline.commands.verify_status import check_statuses
 
@@ -103,7 +103,7 @@ def _check_statuses(session: TaskSession, statuses: Sequence[PublishedStatus]) -
         )
 
 
-def _tell(session: TaskSession, found: Attestation, *, markdown: bool = False) -> None:
+def _print(session: TaskSession, found: Attestation, *, markdown: bool = False) -> None:
     from trunkline.report import attestation as shown
 
     session.account["attestation"] = to_data(found)
@@ -145,36 +145,36 @@ def attest(
     base = verify_workflow.remote_of(git, remote)
     policy = verify_workflow.policy_of(git, base)
     oid = attest_workflow.local_commit(git, commit, number)
-    order = attest_workflow.Order(
+    request = attest_workflow.AttestRequest(
         git.with_echo(session.terminal.command), base, policy, oid,
         attest_workflow.gated_commit(git, policy, oid, merged=merged),
         attestation.key_of(git, sign, policy.stack.gates), waived, reason,
         frozenset(listed(accept_unavailable)), fresh, merged,
     )  # fmt: skip
-    asked = attest_workflow.question(order, _now())
+    asked = attest_workflow.question(request, _now())
     names = [gate.name for gate in asked.gates()]
     require_known("waive", sorted(waived), names, "gate")
-    require_known("accept-unavailable", sorted(order.without), names, "gate")
-    _perform(session, order, asked)
+    require_known("accept-unavailable", sorted(request.without), names, "gate")
+    _perform(session, request, asked)
 
 
-def _perform(session: TaskSession, order: attest_workflow.Order, asked: Question) -> None:
+def _perform(session: TaskSession, request: attest_workflow.AttestRequest, asked: Question) -> None:
     from trunkline.commands import attest as attest_workflow
 
     gates = count_of(len(asked.gates()), "gate")
-    what = f"the receipts of {short(order.commit)} ({gates}) to {order.remote} as git notes"
+    what = f"the receipts of {short(request.commit)} ({gates}) to {request.remote} as git notes"
     if session.dry_run:
-        for row in attest_workflow.plan(order, asked):
+        for row in attest_workflow.plan(request, asked):
             done = "attested" if row.standing is Standing.ATTESTED else "would run"
-            session.terminal.line(f"  {row.gate}: {'waived' if row.gate in order.waive else done}")
+            session.terminal.line(f"  {row.gate}: {'waived' if row.gate in request.waive else done}")
         session.terminal.line(f"would push {what}")
         return
     session.approve([f"push {what}"])
     with session.terminal.gating():
-        found, moved = attest_workflow.run(order, asked, session.terminal)
+        found, moved = attest_workflow.run(request, asked, session.terminal)
     session.account["shared"] = moved
-    _tell(session, found)
-    session.terminal.line(f"{order.remote}: " + ("pushed" if moved else "nothing to push, it has every receipt"))
+    _print(session, found)
+    session.terminal.line(f"{request.remote}: " + ("pushed" if moved else "nothing to push, it has every receipt"))
 
 
 def add_to(namespace: Collection) -> None:

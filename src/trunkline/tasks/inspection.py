@@ -42,7 +42,7 @@ def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
     from trunkline.commands import status as status_workflow
     from trunkline.report.stack import stack_data, stack_tree
 
-    seen = status_workflow.look(context, offline=offline)
+    seen = status_workflow.observe(context, offline=offline)
     session.account["stack"] = stack_data(seen)
     session.terminal.console.print(stack_tree(seen), soft_wrap=False)
     for note in seen.notes:

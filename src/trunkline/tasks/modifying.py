@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trunkline.domain.stack_text import EntryLine
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class _Options(msgspec.Struct, frozen=True):
     """Options of a change besides the new stack: close pull requests of removed entries; run commit hooks."""
 
     close: bool
@@ -75,11 +75,11 @@ def modify(
             why="several changes at once are a plan: print it, edit it, and give it back",
             next_command=task_command("modify", "--print"),
         )
-    asked = _Asked(close, not no_verify)
+    chosen = _Options(close, not no_verify)
     context = open_stack(
         stack=stack, options=options_of(fork_point=fork_point, no_push=no_push), reporter=session.terminal
     )
-    stacked = modify_command.look(context)
+    stacked = modify_command.open_stacked(context)
     session.account["text"] = stacked.text
     if print:
         if not session.json_wanted:
@@ -91,14 +91,14 @@ def modify(
         operation = Operation(
             kind, name, onto, str(context.stack.trunk), into, branch, message, paths, close, elsewhere
         )
-        _modify(session, context, stacked, modify_command.after(stacked, operation), asked)
+        _modify(session, context, stacked, modify_command.after(stacked, operation), chosen)
     elif plan:
-        _modify(session, context, stacked, modify_command.lines_in(_read(plan)), asked)
+        _modify(session, context, stacked, modify_command.lines_in(_read(plan)), chosen)
     else:
-        _edited(session, context, stacked, asked)
+        _edited(session, context, stacked, chosen)
 
 
-def _edited(session: TaskSession, context: Context, stacked: Stacked, asked: _Asked) -> None:
+def _edited(session: TaskSession, context: Context, stacked: Stacked, chosen: _Options) -> None:
     """Let the user edit the text; a text with a problem is kept, and the error names the file."""
     from trunkline.commands import modify as modify_command
     from trunkline.operations import editor
@@ -112,7 +112,7 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, asked: _As
         )
     text = editor.edit(context, "STACK", stacked.text)
     try:
-        _modify(session, context, stacked, modify_command.lines_in(text), asked)
+        _modify(session, context, stacked, modify_command.lines_in(text), chosen)
     except (UsageError, RewriteConflict) as error:
         kept = private_directory(context.state / "edit") / "STACK"
         replace_bytes(kept, text.encode())
@@ -122,14 +122,14 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, asked: _As
 
 
 def _modify(
-    session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine], asked: _Asked
+    session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine], chosen: _Options
 ) -> None:
     from trunkline.commands import modify as modify_command
     from trunkline.commands import rewriting as rewriting_command
 
-    verify = _verified(context.git) if asked.verify and not session.dry_run else None
+    verify = _verified(context.git) if chosen.verify and not session.dry_run else None
     with hooks.running(session):
-        made = modify_command.plan(context, stacked, lines, closes=asked.close, verify=verify)
+        made = modify_command.plan(context, stacked, lines, closes=chosen.close, verify=verify)
     if made is None:
         session.outcome(Outcome("nothing to do", "the stack is as the plan has it", StepStatus.NOTHING))
         return
@@ -139,7 +139,7 @@ def _modify(
         session.plan(made.rewriting.forecast.plan)
         return
     session.performed(rewriting_command.run(made.context, made.rewriting))
-    _tell_next(session, made)
+    _print_next(session, made)
 
 
 def _verified(git: Git) -> Callable[[Commit, bytes], bytes]:
@@ -156,7 +156,7 @@ def _verified(git: Git) -> Callable[[Commit, bytes], bytes]:
     return verified
 
 
-def _tell_next(session: TaskSession, made: Modification) -> None:
+def _print_next(session: TaskSession, made: Modification) -> None:
     """Print the commands that publish what the run did not, and name what the removed entries leave."""
     done = {(step.name, step.pr) for step in made.rewriting.forecast.plan.steps}
     for entry in made.stack.removed:

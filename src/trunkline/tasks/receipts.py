@@ -290,11 +290,11 @@ def push(session: TaskSession, stack: str = "") -> None:
 
     git, chosen = _place(stack, session)
     if session.dry_run:
-        count = len(receipts_workflow.sound(git))
+        count = len(receipts_workflow.valid(git))
         session.account.update(receipts=count, pushed=False)
         session.terminal.line(f"would push {count_of(count, 'receipt')} to {chosen.remote} as git notes")
         return
-    if found := receipts_workflow.sound(git):
+    if found := receipts_workflow.valid(git):
         session.approve(
             [f"push {count_of(len(found), 'receipt')} to {chosen.remote} as git notes (refs/notes/trunkline)"]
         )

@@ -253,7 +253,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
     except Exit:
         raise
     except Exception as error:  # noqa: BLE001 -- the outermost handler: a bug must not look like an expected error
-        session.account["error"] = {"what": "a defect of trunkline", "log": _tell_defect(task, error)}
+        session.account["error"] = {"what": "a defect of trunkline", "log": _print_defect(task, error)}
         code = ExitCode.DEFECT
     else:
         code = ExitCode.OK
@@ -364,7 +364,7 @@ def _tell_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
             os.dup2(nowhere, stream)
 
 
-def _tell_defect(task: str, error: Exception) -> str:
+def _print_defect(task: str, error: Exception) -> str:
     log = private_directory(state_home()) / "defect.log"
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"
     with contextlib.suppress(OSError):  # a full disk is often the reason

@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from trunkline.commands import init_update
 
 
-def _tell_seen(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
+def _print_stacks(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
     session.account["stacks"] = [
         [{"pr": entry.number, "branch": entry.branch, "title": entry.title} for entry in stack]
-        for stack in seen.stacks
+        for stack in discovered.stacks
     ]
-    session.account["native"] = [{"stack": stack.number, "prs": list(stack.open)} for stack in seen.native]
-    left_out = sorted(seen.found.left_out.items())
+    session.account["native"] = [{"stack": stack.number, "prs": list(stack.open)} for stack in discovered.native]
+    left_out = sorted(discovered.found.left_out.items())
     session.account["left_out"] = {str(number): why.value for number, why in left_out}
-    for stack in seen.stacks:
-        session.terminal.headline(f"{' '.join(f'{entry.label}' for entry in stack)} -> {seen.trunk}")
+    for stack in discovered.stacks:
+        session.terminal.headline(f"{' '.join(f'{entry.label}' for entry in stack)} -> {discovered.trunk}")
         for entry in stack:
             session.terminal.line(f"  {entry.full_label}  {entry.title}")
     for number, why in left_out:
         session.terminal.line(("  left out: ", "yellow"), f"#{number}: {why.value}")
-    for note in seen.notes:
+    for note in discovered.notes:
         session.terminal.line(("note: ", "yellow"), note)
 
 
-def _tell_differences(session: TaskSession, checked: tuple[init_update.Checked, ...]) -> list[str]:
+def _print_differences(session: TaskSession, checked: tuple[init_update.Checked, ...]) -> list[str]:
     lines = [
         f"{each.stack.name}: {one.message}" if each.stack.name else one.message
         for each in checked
@@ -100,20 +100,20 @@ def init(
     if track and _track(session):
         return
     exists = not (check or update or session.dry_run) and discover_workflow.exists()
-    seen = discover_workflow.look(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
+    discovered = discover_workflow.observe(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
     if check or update:
-        _compare(session, seen, check=check)
+        _compare(session, discovered, check=check)
         return
     if exists:
-        _begin_next(session, seen)
+        _begin_next(session, discovered)
         return
-    seen = init_local.with_local(seen)
-    _tell_seen(session, seen)
+    discovered = init_local.with_local(discovered)
+    _print_stacks(session, discovered)
     if not session.dry_run:
-        _tell_written(session, discover_workflow.write(seen, track=track), seen.trunk if track else "")
-    _tell_branches(session, [each for stack in seen.found.stacks for each in beside(seen.open, stack)])
-    _tell_assumptions(session, seen)
-    _tell_proposals(session, seen)
+        _print_written(session, discover_workflow.write(discovered, track=track), discovered.trunk if track else "")
+    _print_branches(session, [each for stack in discovered.found.stacks for each in beside(discovered.open, stack)])
+    _print_assumptions(session, discovered)
+    _print_proposals(session, discovered)
     if not session.dry_run:
         session.terminal.next(task_command("status"))
 
@@ -134,28 +134,28 @@ def _track(session: TaskSession) -> bool:
     removed = "would be removed" if session.dry_run else "was removed"
     session.terminal.line(f"{kept.path} stays as it is, and {removed} from .git/info/exclude")
     if not session.dry_run:
-        _tell_add(session, kept.path, kept.trunk)
+        _print_add(session, kept.path, kept.trunk)
     return True
 
 
-def _tell_add(session: TaskSession, path: Path, trunk: str) -> None:
+def _print_add(session: TaskSession, path: Path, trunk: str) -> None:
     files = " ".join(each for each in (path.name, ".trunkline") if (path.parent / each).exists())
     session.terminal.line(f"  to be committed, and to be brought onto {trunk}:")
     session.terminal.next(f"git -C {shlex.quote(str(path.parent))} add {files}")
 
 
-def _begin_next(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
+def _begin_next(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
     """Begin the next stack in a stack.toml whose entries are all merged."""
     from trunkline.commands import init_update
 
-    checked = init_update.refuse_unfinished(seen)
-    for line in _tell_differences(session, checked):
+    checked = init_update.refuse_unfinished(discovered)
+    for line in _print_differences(session, checked):
         session.terminal.line(f"  {line}")
-    session.terminal.line(f"wrote {init_update.update(seen, checked)}")
+    session.terminal.line(f"wrote {init_update.update(discovered, checked)}")
     session.terminal.next(task_command("status"))
 
 
-def _tell_written(session: TaskSession, path: Path, trunk: str) -> None:
+def _print_written(session: TaskSession, path: Path, trunk: str) -> None:
     """Report the new file.
 
     Args:
@@ -166,14 +166,14 @@ def _tell_written(session: TaskSession, path: Path, trunk: str) -> None:
     session.account.update(path=str(path), tracked=bool(trunk))
     session.terminal.line(f"wrote {path}")
     if trunk:
-        _tell_add(session, path, trunk)
+        _print_add(session, path, trunk)
     else:
         session.terminal.line(
             "  untracked, and hidden from git status: it is there on every branch; --track keeps it in git"
         )
 
 
-def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
+def _print_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
     """Print pull requests with the same base as an entry, and the commands for their own stacks."""
     session.account["branches"] = [
         {"pr": pr.number, "beside": other.number, "base": pr.base} for pr, other in branches
@@ -189,19 +189,19 @@ def _tell_branches(session: TaskSession, branches: Sequence[tuple[OpenPullReques
         session.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
 
 
-def _tell_assumptions(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
+def _print_assumptions(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
     """Print the settings that the Cargo workspace does not declare."""
     from trunkline.commands import init as discover_workflow
 
-    for each in discover_workflow.assumptions(seen):
+    for each in discover_workflow.assumptions(discovered):
         session.terminal.line(("! ", "yellow"), each)
 
 
-def _tell_proposals(session: TaskSession, seen: discover_workflow.PullRequestStacks) -> None:
+def _print_proposals(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
     """Print gates that could be added, and why; stack.toml keeps the six defaults."""
     from trunkline.commands import init as discover_workflow
 
-    found = discover_workflow.proposals(seen)
+    found = discover_workflow.proposals(discovered)
     session.account["proposals"] = [{"why": each.why, "table": each.table, "needed": each.needed} for each in found]
     for each in found:
         session.terminal.line(("! ", "yellow"), f"{each.why}; a gate for it, in stack.toml:")
@@ -209,12 +209,12 @@ def _tell_proposals(session: TaskSession, seen: discover_workflow.PullRequestSta
             session.terminal.line((f"    {line}", "dim"))
 
 
-def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *, check: bool) -> None:
+def _compare(session: TaskSession, discovered: discover_workflow.PullRequestStacks, *, check: bool) -> None:
     from trunkline.commands import init_update
 
-    checked = init_update.check(seen)
-    lines = _tell_differences(session, checked)
-    _tell_branches(session, [branch for each in checked for branch in each.branches])
+    checked = init_update.check(discovered)
+    lines = _print_differences(session, checked)
+    _print_branches(session, [branch for each in checked for branch in each.branches])
     if not lines:
         landed = all(each.landed for each in checked)
         session.terminal.line(
@@ -227,11 +227,11 @@ def _compare(session: TaskSession, seen: discover_workflow.PullRequestStacks, *,
             why="\n".join(lines),
             next_command=task_command("init", "--update"),
         )
-    init_update.refuse_while_paused(seen, checked)
+    init_update.refuse_while_paused(discovered, checked)
     for line in lines:
         session.terminal.line(f"  {line}")
     if not session.dry_run:
-        session.terminal.line(f"mended {init_update.update(seen, checked, drop=True)}")
+        session.terminal.line(f"mended {init_update.update(discovered, checked, drop=True)}")
 
 
 @landing_task("trust", mutates=True)
@@ -239,7 +239,7 @@ def trust(session: TaskSession) -> None:
     """Confirm the branch's changes to trunk's stack.toml: commands to run, and trusted signers."""
     from trunkline.commands import trust as trust_workflow
 
-    question = trust_workflow.look()
+    question = trust_workflow.question_of()
     session.account.update(differences=list(question.lines), trusted=bool(question.why) or not session.dry_run)
     if question.why:
         session.terminal.line(("✓ ", "green"), f"{question.found.path.name} is trusted: {question.why}")

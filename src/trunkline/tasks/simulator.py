@@ -80,7 +80,7 @@ def rehearse(
         found = rehearse_workflow.rehearse(
             context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
         )
-    _tell(session, found)
+    _print(session, found)
     if found.code:
         raise CheckFailed(
             f"the rehearsed task ended with exit code {found.code}",
@@ -93,7 +93,7 @@ def rehearse(
     session.terminal.next(task_command("init") if example else found.command)
 
 
-def _tell(session: TaskSession, found: Rehearsed) -> None:
+def _print(session: TaskSession, found: Rehearsed) -> None:
     """Show the changes that the rehearsed task made in the sandbox."""
     from trunkline.report import rehearsal
 
