@@ -244,6 +244,11 @@ def _failure(done: Completed, remote: str, updates: Sequence[RefUpdate], found: 
             stderr=done.error_text,
             next_command=(*rejected.commands, task_command("continue")),
         )
+    return _not_taken(done, remote)
+
+
+def _not_taken(done: Completed, remote: str) -> TrunklineError:
+    """Return the error of a push that was refused without a known cause, or whose connection failed."""
     reasons = [line.partition("\t")[2] for line in done.lines if line.startswith("!")]
     # Without a reason, exit code 128 means that git died (the connection). 1 is a refusal, for
     # example by a pre-push hook, which is the user's own check and is always run.
