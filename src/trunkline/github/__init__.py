@@ -1,1 +1,1 @@
-"""Every call of GitHub. `client.py` is the only module that starts gh."""
+"""Every call of GitHub. `gh.py` is the only module that starts gh."""

@@ -1,1 +1,1 @@
-"""Decisions: parents, fork points, replay plans, verification. Nothing here writes anything."""
+"""Decisions: parents, fork points, replay plans, verification. No module here changes a ref, a file or GitHub."""
