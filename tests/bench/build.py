@@ -188,7 +188,7 @@ def machete_moves(landing: Landing) -> None:
 
 
 def known_to_gt(landing: Landing) -> None:
-    """Tell gt the five branches."""
+    """Register the five branches with gt."""
     landing.clone.git("branch", "--quiet", "--force", "main", "origin/main")
     below = {number: f"b{number - 1}" if number > 1 else "main" for number in NUMBERS}
     track = [f"gt track b{number} --parent {below[number]} --no-interactive" for number in NUMBERS]

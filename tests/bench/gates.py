@@ -298,7 +298,7 @@ def overhead(root: Path) -> None:
 
 
 def _call_it_msrv(toolchain: Path) -> None:
-    """Let a toolchain's rustc tell cargo that it is the MSRV: units are kept apart by what `rustc -vV` says."""
+    """Let a toolchain's rustc report the MSRV as its version; cargo keeps units apart by `rustc -vV`."""
     real = toolchain.resolve()
     toolchain.unlink()
     (toolchain / "bin").mkdir(parents=True)
@@ -331,7 +331,7 @@ def place() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Run the races asked for."""
+    """Run the requested races."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--only", choices=("example", "generated", "overhead"))
     parser.add_argument("--crates", type=int, default=12)

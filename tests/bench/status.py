@@ -37,7 +37,7 @@ def timed(landing: Landing, *argv: str) -> float:
 
 
 def question(entries: int) -> str:
-    """Return the query that status asks."""
+    """Return the query that status sends."""
     owner, name = SLUG.split("/")
     asked = " ".join(f"pr{n}: pullRequest(number: {n}) {{ ...entry ...merging }}" for n in range(1, entries + 2))
     return f'query {{ repository(owner: "{owner}", name: "{name}") {{ {asked} }} }}{ENTRY}{MERGING}'

@@ -194,7 +194,7 @@ def test_entries_run_side_by_side(on_actions: Landing) -> None:
 
 
 def test_jobs_that_never_start_have_no_verdict(on_actions: Landing) -> None:
-    """GitHub's annotation says why, gate by gate; nothing passed, nothing is pushed."""
+    """Each gate has the reason of GitHub's annotation; no gate passes, and nothing is pushed."""
     run = gating(on_actions)
     number = queued(on_actions)
     message = "The job was not started because recent account payments have failed"
@@ -246,7 +246,7 @@ def test_a_stack_toml_that_is_not_tracked_is_said(on_actions: Landing) -> None:
 
 
 def test_a_missing_or_older_workflow_is_said(on_actions: Landing) -> None:
-    """Without the file on trunk, or with one that knows no such inputs: what to write, and nothing lent stays."""
+    """Without the workflow on trunk, or with an older one, the error names the fix; no temporary ref stays."""
     on_actions.author.git("switch", "--quiet", "main")
     on_actions.author.commit("older", {FILE: "name: x\non:\n  workflow_dispatch:\njobs: {}\n"})
     on_actions.push_as_author("main")

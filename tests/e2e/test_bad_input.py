@@ -158,7 +158,7 @@ CASES: dict[Callable[[Landing], Ran], tuple[int, str]] = {
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_bad_input(landing: Landing, case: Callable[[Landing], Ran]) -> None:
-    """Each wrong thing has its exit code and says itself; the last line is a command; nothing moved."""
+    """Each wrong input has its exit code and its message; the last line is a command; nothing moves."""
     code, said = CASES[case]
     before = (landing.clone.refs(), landing.github.pushes("octo/tiny"))
     ran = case(landing)

@@ -1,4 +1,4 @@
-"""Checks of an entry: evaluated after the gates, evidenced by receipts, told in the checklist and the note."""
+"""Checks of an entry: evaluated after the gates, proven by receipts, listed in the checklist and the note."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
 
 
 def test_a_tick_is_of_one_tree(landing: Landing, file: Path) -> None:
-    """Amended, the tick is stale, and says whose it was; a push is refused over it."""
+    """After an amend the tick is stale and names its author; a push is refused."""
     assert landing.invoke("rebase", "--pr", "519", "--skip", "checks", "--no-push").code == 0
     landing.clone.git("switch", "--quiet", "feat/two")
     assert landing.invoke(*TICK).code == 0

@@ -62,7 +62,7 @@ def test_the_workflow_is_valid_and_its_jobs_run_here(landing: Landing) -> None:
 
 
 def test_it_is_checked_and_never_overwrites(landing: Landing) -> None:
-    """Written again, it is as it was; edited, --check says so; somebody else's is left alone; no noxfile, no jobs."""
+    """A second write changes nothing; `--check` reports an edit; a foreign file stays; no noxfile, no jobs."""
     assert landing.invoke("ci.workflow", "--check").code == 1
     assert landing.invoke("ci.workflow").code == 0
     assert landing.invoke("ci.workflow", "--check").code == 0

@@ -137,7 +137,7 @@ def test_what_is_missing_is_known_before_a_worker_runs_a_gate(landing: Landing) 
 
 
 def test_a_worker_without_a_slot_is_no_worker(landing: Landing, cluster: Cluster) -> None:
-    """Nothing hangs: the error says how a worker for gates is started."""
+    """The run does not hang: the error names the command that starts a worker for gates."""
     cluster.worker()
     use(landing, 'executor = "dask"', f'scheduler = "{cluster.address}"')
     ran = landing.invoke("gates", "--stack")
@@ -186,7 +186,7 @@ def gating(landing: Landing) -> subprocess.Popen[str]:
 
 
 def test_a_worker_dies_with_a_gate(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
-    """Killed with the gate at work, it runs again on the other worker, and that is said."""
+    """A gate whose worker is killed runs again on the other worker, and the output reports it."""
     workers = [cluster.worker("--resources", "gate=1") for _ in range(2)]
     gates, began = waiting(tmp_path, once=True)
     use(landing, 'executor = "dask"', f'scheduler = "{cluster.address}"', gates=gates)
@@ -221,7 +221,7 @@ def test_what_a_gate_prints_is_told_while_it_runs(landing: Landing, cluster: Clu
 
 
 def test_encrypted_and_authenticated_by_dasks_own_settings(landing: Landing, tmp_path: Path) -> None:
-    """With TLS by Dask's configuration on both sides it works; without it the error says what is missing."""
+    """Gates run with TLS configured for Dask on both sides; without it the error names what is missing."""
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     made = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     names = ("-subj", "/CN=trunkline", "-keyout", str(key), "-out", str(cert))

@@ -74,7 +74,7 @@ kind = "manual"
     ],
 )
 def test_tab_offers_values_of_flags(repo: Repo, name: str, typed: str, offered: str, left_out: str) -> None:
-    """Pull requests, gates, checks, steps, branches: from stack.toml and git; GitHub is not asked."""
+    """Pull requests, gates, checks, steps and branches come from stack.toml and git, without a request to GitHub."""
     repo.commit("start")
     repo.git("branch", "feat/one")
     repo.git("remote", "add", "origin", "git@github.com:octo/tiny.git")

@@ -57,7 +57,7 @@ def stack(grounds: Yard, request: pytest.FixtureRequest) -> Iterator[YardLanding
 
 
 def test_a_lockfile_is_made_again(stack: YardLanding) -> None:
-    """Foreseen in the plan, done without a person, told, and what `--locked` demands."""
+    """The plan foresees it, no person is needed, the outcome reports it, and `--locked` accepts the result."""
     plan = stack.invoke("rebase", "--pr", "519", "--dry-run")
     assert "no conflict but in Cargo.lock, which cargo regenerates" in plan.out, plan.out + plan.err
     ran = stack.invoke("rebase", "--pr", "519", "--yes", "--no-push", "--skip", "gates")
@@ -131,7 +131,7 @@ def twice(grounds: Yard) -> Iterator[YardLanding]:
 
 
 def test_rerere_fills_in_and_says_so(twice: YardLanding) -> None:
-    """Opted in: the second time the file is resolved as before, but not staged; the pause says both."""
+    """With rerere on, the second conflict is resolved as before but not staged; the pause reports both."""
     _resolved_once(twice)
     message, tree = _paused(twice)
     assert "rerere filled in how you resolved src/lib.rs before: look, then git add" in message

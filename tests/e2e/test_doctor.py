@@ -114,7 +114,7 @@ def test_no_checkout_at_all(stack: Landing, tmp_path: Path) -> None:
 
 
 def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
-    """A stand-in that calls itself 2.30: doctor says so, and no task begins with it."""
+    """With a git that reports 2.30, doctor reports an error, and no task starts."""
     real = stack.environment()["PATH"]
     fake = tmp_path / "git"
     fake.write_text(
@@ -130,7 +130,7 @@ def test_a_git_that_is_too_old(stack: YardLanding, tmp_path: Path) -> None:
 
 
 def test_what_stack_toml_asks_for_beyond_trunkline(stack: YardLanding) -> None:
-    """A pattern check needs ast-grep, an executor needs Dask: each is said with what is here."""
+    """A pattern check needs ast-grep, an executor needs Dask: each is listed with the installed version."""
     file = stack.clone.path / "stack.toml"
     check = '\n[[entry.check]]\nkind = "pattern"\nname = "x"\npattern = "x"\n'
     file.write_text(file.read_text().replace("[gates]\n", '[gates]\nexecutor = "dask"\n', 1) + check)

@@ -1,4 +1,4 @@
-"""A dry run changes nothing, whichever task and however it is asked for."""
+"""A dry run changes nothing, in every task and with every way to request it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_no_task_changes_anything(landing: Landing) -> None:
 @pytest.mark.gh
 @pytest.mark.parametrize("how", ["--dry-run", "-n", "-R", "invoke.yaml"])
 def test_a_landing(landing: Landing, how: str, tmp_path: Path) -> None:
-    """The plan is printed, whether Invoke or trunkline is asked; nothing is pushed."""
+    """Invoke's and trunkline's flag both print the plan; nothing is pushed."""
     before = everything(landing)
     settings = tmp_path / "invoke.yaml"
     settings.write_text("run:\n  dry: true\n")

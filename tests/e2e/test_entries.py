@@ -1,4 +1,4 @@
-"""Entries that are not like the others, and the ways to say which one is meant."""
+"""Unusual entries, and the ways to select one."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def push_signed(landing: Landing) -> Oid:
 
 
 def test_a_signature_that_cannot_be_made_again_is_dropped_and_named(landing: Landing) -> None:
-    """As `git rebase` does: a web signature is nobody's key here. It is said, in JSON too."""
+    """A web signature, whose key is on no machine, is dropped as by `git rebase`, and reported, in JSON too."""
     signed = push_signed(landing)
     ran = landing.invoke("onto", "--pr", "519", "--json")
     assert ran.code == 0, ran.err

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.gh, pytest.mark.slow]
 
 @pytest.fixture
 def landing(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack with #518 merged and receipts for what #519 comes to."""
+    """Return the small stack with #518 merged and receipts for the result of #519's replay."""
     with grounds.prepared("warm", warm) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
@@ -186,7 +186,7 @@ def test_a_sparse_checkout_is_gated_whole(landing: YardLanding) -> None:
 
 
 def test_submodules_are_said(landing: YardLanding) -> None:
-    """A submodule is carried along; gates say why they could not check it out."""
+    """A replay keeps a submodule; a gate that cannot check it out reports the reason."""
     author = landing.author
     author.git("switch", "--quiet", "feat/two")
     (author.path / ".gitmodules").write_text('[submodule "vendored"]\n\tpath = vendored\n\turl = ./x.git\n')

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.gh, pytest.mark.slow]
 
 @pytest.fixture
 def landing(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack with #518 merged and receipts for what #519 comes to."""
+    """Return the small stack with #518 merged and receipts for the result of #519's replay."""
     with grounds.prepared("warm", warm) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared

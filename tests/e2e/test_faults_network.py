@@ -1,4 +1,4 @@
-"""The outside fails: what passes is asked again, bounded; what was written is read back; the rest is exit 6."""
+"""Failures outside: transient ones are retried with a limit, writes are read back, others end with exit code 6."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_WAIT: dict[str, Any] = {"TRUNKLINE_WAIT_FACTOR": "0"}
 
 @pytest.fixture
 def landing(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack with #518 merged, its branch kept, and receipts for what #519 comes to."""
+    """Return the small stack with #518 merged, its branch kept, and receipts for the result of #519's replay."""
     with grounds.prepared("warm", lambda landing: warm(landing, delete="keep")) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
@@ -71,7 +71,7 @@ def test_a_failure_that_passes_is_not_seen(landing: YardLanding, kind: FaultKind
 
 
 def test_retry_after_is_told(landing: YardLanding) -> None:
-    """During the wait the user reads the reason, and the time that GitHub asked for."""
+    """During the wait the output shows the reason and the requested time."""
     landing.github.inject(FaultKind.SECONDARY_LIMIT, match="Stack", status=429, headers={"Retry-After": "7"})
     ran = landing.invoke("rebase", "--pr", "519", **NO_WAIT)
     assert ran.code == 0, ran.err
@@ -95,7 +95,7 @@ def test_a_failure_that_stays_is_exit_6_and_resumable(landing: YardLanding, matc
 
 
 def test_a_limit_of_an_hour_is_not_waited_for(landing: YardLanding) -> None:
-    """GitHub asks for more than two minutes: exit 6 at once, with the time, and one request only."""
+    """A Retry-After of more than two minutes ends with exit code 6 after one request, with the time."""
     landing.github.inject(
         FaultKind.SECONDARY_LIMIT, match="Stack", status=403, headers={"Retry-After": "3600"}, times=9
     )
@@ -153,7 +153,7 @@ def test_a_push_that_cannot_get_through_is_exit_6(landing: YardLanding) -> None:
 
 
 def test_a_refusal_is_not_repeated(landing: YardLanding) -> None:
-    """The remote's own hook says no: exit 5 with its words, one push only."""
+    """A refusal by the remote's hook ends with exit code 5 and the hook's text, after one push."""
     hook = landing.github.bare(SLUG) / "hooks" / "update"
     hook.write_text("#!/bin/sh\necho 'branch is protected' >&2\nexit 1\n")
     hook.chmod(0o755)
@@ -164,7 +164,7 @@ def test_a_refusal_is_not_repeated(landing: YardLanding) -> None:
 
 
 def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits are 1, 2 and 4 seconds, or as the server asks; they are scaled; four attempts in all."""
+    """Waits are 1, 2 and 4 seconds, or as Retry-After requests; they are scaled; four attempts in all."""
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)

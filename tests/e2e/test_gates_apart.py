@@ -56,7 +56,7 @@ def test_only_the_gate_that_writes_is_blamed(bench: Bench) -> None:
 
 
 def test_a_process_left_behind_is_ended_and_named(bench: Bench) -> None:
-    """A test starts a daemon that keeps its output open: the gate ends with the test, and tells what it ended."""
+    """A test starts a daemon that keeps its output open: the gate ends with the test and names the ended process."""
     body = 'std::process::Command::new("setsid").args(["sleep", "1119"]).spawn().unwrap();'
     bench.commit(src__lib_rs=with_test(f"{body}\n        std::thread::sleep(std::time::Duration::from_millis(300));"))
     bench.override("test", timeout=120.0)

@@ -37,7 +37,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def hits() -> int:
-    """Return how often the server had what a compiler was asked for."""
+    """Return the number of cache hits of the server."""
     message = subprocess.run(
         ["sccache", "--show-stats", "--stats-format", "json"], check=True, capture_output=True, text=True
     ).stdout

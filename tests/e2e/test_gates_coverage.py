@@ -105,7 +105,7 @@ def test_a_gate_that_runs_the_tests_verifies_them(bench: Bench) -> None:
 
 
 def test_no_test_at_all_is_a_warning(bench: Bench) -> None:
-    """The test gate passes, since cargo does; but it ran nothing, and says so."""
+    """The test gate passes, because cargo does; the outcome warns that no test ran."""
     bench.repo.commit("test", {"src/lib.rs": UNTESTED, "tests/it.rs": TEST})
     outcome = bench.one("test")
     assert (outcome.verdict, outcome.tests, outcome.words) == (Verdict.PASSED, 0, "passed, 0 tests")
@@ -126,7 +126,7 @@ echo '     Summary [   0.006s] 2 tests run: 2 passed, 0 skipped' >&2
 
 
 def test_nextest_runs_the_tests(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`presets = ["nextest"]`: its report says which tests ran, of files that clippy compiled."""
+    """With `presets = ["nextest"]` nextest's report names the tests, of files that clippy compiled."""
     program = tmp_path / "bin/cargo-nextest"
     program.parent.mkdir()
     program.write_text(NEXTEST)
@@ -167,7 +167,7 @@ def test_the_preset_typos_finds_them(bench: Bench) -> None:
 def test_a_preset_that_is_not_installed_says_how(
     bench: Bench, preset: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked for by name and missing: unavailable, with the command that installs it."""
+    """A preset whose program is missing is unavailable, with the command that installs it."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("git", "cargo", "rustc", "rustup", "sh"):

@@ -38,7 +38,7 @@ def all_ended(gate: Looping, action: int, pid: int) -> None:
 
 
 def link(gate: Looping, which: str) -> int:
-    """Return the process id of a link of the chain: the head that asks, nox, its session, cargo."""
+    """Return the process id of a link of the chain: the requesting process, nox, its session, cargo."""
     chain = ancestry(gate.script)  # the build script's parents: cargo (and rustup), session, nox, the head
     head = chain.index(gate.process.pid)
     return {"head": chain[head], "nox": chain[head - 1], "session": chain[head - 2], "cargo": chain[0]}[which]

@@ -51,7 +51,7 @@ def content(bench: Bench, name: str) -> Any:
 
 
 def test_a_crate_that_needs_its_own_flags_passes(bench: Bench) -> None:
-    """RUSTFLAGS in a gate does not put `build.rustflags` out of force; the command says what ran, then and later."""
+    """A gate's RUSTFLAGS keep `build.rustflags` in force; the command shows the flags, then and in the receipt."""
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.PASSED, outcome.diagnosis
     assert outcome.command.startswith("RUSTFLAGS='--cfg ours -D warnings' cargo build --locked")

@@ -144,7 +144,7 @@ def clone(root: Path, name: str) -> Repo:
 
 
 def test_signed_receipts_prove_something_elsewhere(invoke: Invoke, tmp_path: Path, key: Path) -> None:
-    """Signed, pushed as notes, pulled by somebody who knows the signer: there the gates are proven already."""
+    """Receipts that are signed, pushed as notes and pulled prove the gates where the signer is trusted."""
     signers = tmp_path / "signers"
     signers.write_text(f"tess@example.invalid {Path(f'{key}.pub').read_text()}")
     repo = stack_on(tmp_path, more=f'sign = "{key}"\nsigners = "{signers}"')

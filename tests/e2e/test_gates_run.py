@@ -95,7 +95,7 @@ def test_a_documentation_error(bench: Bench) -> None:
 
 
 def test_a_missing_toolchain_is_unavailable(bench: Bench, tmp_path: Path) -> None:
-    """Without the MSRV's toolchain the gate is unavailable, not failed, and says how to get it."""
+    """Without the MSRV's toolchain the gate is unavailable, not failed, and the outcome names the fix."""
     next((tmp_path / "rustup/toolchains").glob("1.89.0-*")).unlink()
     outcomes = bench.gate("msrv", "fmt")
     assert outcomes["msrv"].verdict is Verdict.UNAVAILABLE
@@ -250,7 +250,7 @@ def _other_toolchain(rustup: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["bit flip", "truncation"])
 def test_a_damaged_receipt_is_ignored_and_said(bench: Bench, damage: str) -> None:
-    """A receipt whose content does not match its name proves nothing, and the run says so."""
+    """A receipt whose content does not match its name proves nothing, and the run reports it."""
     bench.one("fmt")
     (path,) = bench.receipts()
     content = bytearray(path.read_bytes())
@@ -346,7 +346,7 @@ def test_the_sandbox_word_is_in_the_receipt(bench: Bench) -> None:
 
 
 def test_a_compiler_crash_is_tried_once_without_a_wrapper(bench: Bench, tmp_path: Path) -> None:
-    """A wrapper that makes the compiler crash: run again with RUSTC_WRAPPER empty, and the receipt says so."""
+    """After a crash by a wrapper the gate runs again with RUSTC_WRAPPER empty, and the receipt records it."""
     wrapper = tmp_path / "wrapper"
     report = (
         "error: internal compiler error: unexpected panic",

@@ -87,7 +87,7 @@ def test_every_default_gate_runs_inside(bench: Bench) -> None:
 
 @needs_bwrap
 def test_a_receipt_without_sandbox_does_not_prove_a_gate_with(bench: Bench) -> None:
-    """Asked for the sandbox, only a sandboxed run will do; the other way round it will."""
+    """A sandboxed gate needs a sandboxed run; a gate without sandbox accepts either."""
     bench.repo.commit("start", dict(FILES))
     bench.settings = replace(bench.settings, sandbox=False)
     bench.one("fmt")

@@ -27,7 +27,7 @@ BETWEEN = [Kill("process", "after", number) for number in sample(range(PROCESSES
 
 @pytest.fixture
 def landing(grounds: Yard) -> Iterator[YardLanding]:
-    """Return the small stack with #518 merged and receipts for what #519 comes to; main is checked out, edited."""
+    """Return the small stack with #518 merged and receipts for #519's replay; main is checked out, edited."""
     with grounds.prepared("warm", _warm) as prepared:
         assert isinstance(prepared, YardLanding)
         yield prepared
@@ -154,7 +154,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("kill", FAULTS, ids=str)
 def test_every_program_may_fail(landing: YardLanding, kill: Kill) -> None:
-    """Its time is up, its reply is lost, its exit code is none it has: told, resumable, landed in the end."""
+    """A timeout, a lost response, or an unknown exit code is reported; the run can be resumed and lands."""
     ran = landing.kill(kill, "rebase", "--pr", "519", TRUNKLINE_WAIT_FACTOR="0")
     assert ran.code in {0, 1, 2, 4, 5, 6}, ran.out + ran.err
     assert "Traceback" not in ran.err
@@ -242,7 +242,7 @@ def test_a_checkout_that_git_had_half_moved(on_branch: YardLanding, task: str) -
 
 
 def test_an_edit_over_a_half_moved_checkout_is_not_taken_back(on_branch: YardLanding) -> None:
-    """Killed in between, and then the user edits a file: nothing is brought back over it, exit 5 says so."""
+    """After a kill and an edit by the user, no file is restored over the edit: exit code 5 with the reason."""
     on_branch.kill(Kill("read-tree", "after", 0), "rebase", "--pr", "519")
     mine = on_branch.clone.path / "src/entry.rs"
     mine.write_text("// mine\n")
@@ -264,7 +264,7 @@ def _conflict(landing: Landing) -> None:
 
 
 def _conflict_with_receipts(landing: Landing) -> None:
-    """The same, and the gates have run on what the resolution comes to."""
+    """The same, with receipts for the result of the resolution."""
     _conflict(landing)
     keep_receipts(landing, _resolved)
 
@@ -293,7 +293,7 @@ def resolve(landing: Landing, name: str = "src/lib.rs", content: str = RESOLVED)
 
 @pytest.mark.parametrize("kill", sample([kill for kill in records(12) if kill.number >= 6], 4, first=1), ids=str)
 def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
-    """Killed just before or after the conflict is journaled: continue comes to the pause, and then to the end."""
+    """After a kill just before or after the conflict is journaled, `continue` reaches the pause, and then the end."""
     with grounds.prepared("conflict", _conflict_with_receipts) as landing:
         assert isinstance(landing, YardLanding)
         landing.kill(kill, "rebase", "--pr", "519")
@@ -311,7 +311,7 @@ def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
     ids=str,
 )
 def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
-    """`continue` killed anywhere: the next one ends with what the person had resolved; nobody resolves it twice."""
+    """After a kill of `continue` at any point the next one ends with the same resolution."""
     with grounds.prepared("paused", _paused) as landing:
         assert isinstance(landing, YardLanding)
         landing.kill(kill, "continue")
@@ -362,7 +362,7 @@ def _paused_of_two(landing: Landing) -> None:
     ids=str,
 )
 def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:
-    """Killed between two conflicts, when the work tree of the first has gone: nobody resolves the first again."""
+    """After a kill between two conflicts, with the first work tree removed, the first resolution is kept."""
     with grounds.prepared("paused of two", _paused_of_two) as landing:
         assert isinstance(landing, YardLanding)
         landing.kill(kill, "continue")

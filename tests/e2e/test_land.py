@@ -98,7 +98,7 @@ def test_receipts_that_are_not_made_merge_nothing(stack: YardLanding, skipped: s
 
 @pytest.mark.parametrize("method", ["rebase", "merge"])
 def test_other_merge_methods(stack: YardLanding, method: str) -> None:
-    """Asked for by flag: the entries above are recognised all the same."""
+    """With another merge method by flag, the entries above still recognise the merge."""
     ran = stack.invoke("land", *QUICK, "--method", method, **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
     own = [subject for _, subjects in OWN.values() for subject in subjects]
@@ -180,7 +180,7 @@ def test_ci_that_starts_with_each_push_is_waited_for(stack: YardLanding) -> None
 
 
 def test_a_merge_queue_is_waited_for(stack: YardLanding) -> None:
-    """Enqueued pinned to the head, its place told, and the next entry only once trunk has it."""
+    """The entry is enqueued with its head pinned; its position is shown; the next entry waits until trunk has it."""
     stack.github.lever("protect", SLUG, branch="main", name="main only by queue", queue=True)
     ran = stack.invoke("land", *QUICK, **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err

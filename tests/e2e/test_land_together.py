@@ -1,4 +1,4 @@
-"""`invoke land --together`: several entries land in one go, or none."""
+"""`invoke land --together`: several entries land without a push in between, or none does."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_one_after_the_other(stack: YardLanding) -> None:
 
 
 def test_a_native_stack_is_one_request(native: YardLanding) -> None:
-    """One merge-async on the top one, pinned to its head; the rest follows; asked again there is nothing to do."""
+    """One merge-async request for the top one, pinned to its head, merges all; a second run has nothing to do."""
     before = tally(native)
     head = native.pr(520)["head_oid"]
     shown = native.invoke("land", "--together", "--dry-run").out

@@ -49,7 +49,7 @@ def test_a_parent_amended_in_content_and_message_needs_no_answer(stack: YardLand
 
 
 def test_a_childs_commit_taken_back_from_the_parents_branch_is_asked_about(stack: YardLanding) -> None:
-    """Pushed to #518 by mistake and taken back by force: restack asks, both answers work as printed."""
+    """Pushed to #518 by mistake and removed by force-push: restack prompts, and both printed answers work."""
     author = stack.author
     author.git("switch", "--quiet", "feat/one")
     before = author.head()

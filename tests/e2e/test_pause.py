@@ -60,7 +60,7 @@ def test_a_conflict_pauses_and_moves_nothing(conflicting: Landing) -> None:
 
 
 def test_a_resolution_that_changes_nothing_is_left_out_on_request(conflicting: Landing) -> None:
-    """Resolved to what trunk has, with --drop-emptied, the commit is gone; the run still knows the flag."""
+    """With --drop-emptied, a commit resolved to trunk's content is dropped; the resumed run keeps the flag."""
     assert conflicting.invoke("rebase", "--pr", "519", "--drop-emptied").code == 3
     tree = conflicting.waiting_tree()
     Repo(tree).git("checkout", "--quiet", "origin/main", "--", "src/lib.rs")
@@ -103,7 +103,7 @@ def test_continue_after_a_person_committed(conflicting: Landing, how: str) -> No
 
 
 def test_continue_refuses_what_is_not_resolved(conflicting: Landing) -> None:
-    """Not added, markers left, or changed after adding: exit 3 again, it says which, and can be tried again."""
+    """Unstaged, with markers, or changed after staging: exit code 3 with the file; `continue` can be repeated."""
     tree = pause(conflicting)
     ran = conflicting.invoke("continue")
     assert (ran.code, "not resolved yet, or not added: src/lib.rs" in ran.err) == (3, True)
@@ -120,7 +120,7 @@ def test_continue_refuses_what_is_not_resolved(conflicting: Landing) -> None:
 
 
 def test_a_new_rebase_does_not_run_over_a_pause(conflicting: Landing) -> None:
-    """While a conflict waits, rebase says so with exit 3 instead of starting another."""
+    """While a conflict waits, rebase ends with exit code 3 and starts no other run."""
     tree = pause(conflicting)
     resolve(tree, add=False)
     for dry in ((), ("--dry-run",)):

@@ -33,7 +33,7 @@ def declare(landing: Landing, **values: str) -> None:
 
 
 def test_a_remote_of_another_name(stack: YardLanding) -> None:
-    """`upstream`: looked at, fetched from, pushed to; nothing speaks of origin."""
+    """`upstream` is observed, fetched from and pushed to; no output names origin."""
     stack.clone.git("remote", "rename", "origin", "upstream")
     declare(stack, remote="upstream")
     assert stack.invoke("status").out.rstrip().endswith("next: invoke rebase --pr 519")
@@ -61,7 +61,7 @@ def test_a_trunk_of_another_name(unmerged: YardLanding) -> None:
 
 
 def test_an_enterprise_host(unmerged: YardLanding) -> None:
-    """Another host, its own token, an API below /api/v3 that knows no merge-async: landed all the same."""
+    """A landing works on another host with its own token and an API below /api/v3 without merge-async."""
     url = f"git@{ENTERPRISE}:{SLUG}.git"
     unmerged.clone.git("remote", "set-url", "origin", url)
     alone: Any = {"GH_TOKEN": "", "GITHUB_TOKEN": "", "GH_HOST": ""}
@@ -122,7 +122,7 @@ def test_the_parent_deletes_what_the_child_modifies(unmerged: YardLanding) -> No
 
 @pytest.mark.parametrize("merge", [True, False], ids=["merged", "open"])
 def test_the_parent_grew_after_the_child_left_it(unmerged: YardLanding, merge: bool) -> None:  # noqa: FBT001 -- drawn
-    """A review fix was added to #518, no force-push: where the two parted is certain, nothing is asked."""
+    """After a review fix on #518 without a force-push the fork point is certain: no question."""
     author = unmerged.author
     author.git("switch", "--quiet", "feat/one")
     author.commit("review fix", {"src/fix.rs": "//! Fix.\n"}, author="Grace")

@@ -1,4 +1,4 @@
-"""Approval to publish: a terminal is asked once per command; without one, --yes is required."""
+"""Approval to publish: one prompt per command on a terminal; without a terminal, --yes is required."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def published(landing: Landing) -> dict[str, Any]:
 
 
 def refused(landing: Landing, *args: str) -> str:
-    """Run a task where nobody can be asked; nothing happens, here or there; return the command that it prints."""
+    """Run a task without a terminal; check that nothing changed; return the command that it prints."""
     before = published(landing), landing.clone.refs()
     ran = landing.unattended(*args)
     assert ran.code == 2, ran.out + ran.err
@@ -38,7 +38,7 @@ def refused(landing: Landing, *args: str) -> str:
 
 @pytest.mark.gh
 def test_without_a_terminal_yes_is_needed(landing: YardLanding) -> None:
-    """Each publishing task refuses before anything runs, says what it would show others, and how to say yes."""
+    """Each publishing task refuses before anything runs, lists what it would publish, and names --yes."""
     command = refused(landing, "rebase", "--pr", "519", "--accept-unavailable", "msrv")
     assert command == "rebase --pr 519 --accept-unavailable msrv --yes"
     assert landing.unattended("log").out == "no run yet\n"
@@ -112,7 +112,7 @@ def test_the_default_answer_is_no(landing: YardLanding, typed: bytes) -> None:
 
 @pytest.mark.gh
 def test_a_terminal_is_asked_once(landing: YardLanding) -> None:
-    """Once for push, ready and note of a rebase; --yes and the variable are the answer; undo asks too."""
+    """One prompt for push, ready and note of a rebase; --yes and the variable answer it; undo prompts too."""
     ran = landing.on_terminal("rebase", "--pr", "519", typed=b"y\n")
     assert (ran.code, ran.out.count("Publish? [y/N]")) == (0, 1), ran.out
     assert not landing.pr(519)["draft"]
@@ -158,7 +158,7 @@ def test_continue_and_abort_ask_for_what_they_publish(open_stack: YardLanding) -
 
 @pytest.mark.gh
 def test_a_rehearsal_asks_nothing(landing: YardLanding) -> None:
-    """Publishing in the sandbox reaches nobody; the flags of the environment do not apply in it."""
+    """Publishing in the sandbox needs no approval; flags of the environment do not apply in it."""
     ran = landing.unattended("rehearse", "--pr", "519", TRUNKLINE_DRY_RUN="1", INVOKE_RUN_DRY="1")
     assert (ran.code, "519" in ran.out, "draft" in ran.out) == (0, True, True), ran.out + ran.err
 

@@ -57,7 +57,7 @@ def named(landing: Landing, *args: str) -> list[str]:
 
 
 def test_on_an_entry_that_comes_later(stack: Landing) -> None:
-    """While #518 lands, onto #519's branch, which is local and behind: #519 lands when a person says so."""
+    """A push onto #519's branch while #518 lands, the local branch behind: it lands once the user includes it."""
     stack.clone.git("branch", "--quiet", "feat/two", "origin/feat/two")
     prepare(stack, "feat/two")
     command = named(stack, "land", "--pr", "519", "--skip", "fmt", "--require", "gates")
@@ -90,7 +90,7 @@ def test_it_may_be_left_where_it_is(stack: Landing) -> None:
 
 
 def test_a_person_may_take_it_in_at_once(stack: Landing) -> None:
-    """On a terminal the user is asked, also with `--yes`; no is the default."""
+    """A terminal prompts, also with `--yes`; the default is no."""
     prepare(stack, "feat/two")
     ran = stack.on_terminal("land", "--pr", "519", "--skip", "fmt", "--require", "gates", "--yes", typed=b"y\n")
     assert "1 commit pushed since the run began. Take it in? [y/N]" in ran.out

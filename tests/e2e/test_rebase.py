@@ -102,7 +102,7 @@ def test_single_steps_chained_on_one_line(landing: Landing) -> None:
 
 
 def test_the_whole_stack_is_read_in_one_round_trip(landing: Landing) -> None:
-    """verify-merged asks GitHub once, whatever the height of the stack."""
+    """verify-merged sends one request to GitHub for a stack of any height."""
     before = len(landing.github.requests())
     assert landing.invoke("verify-merged", "--pr", "520").code == 5
     asked = landing.github.requests()[before:]
@@ -221,7 +221,7 @@ def test_a_billing_failure_is_said_and_blocks_nothing(landing: Landing) -> None:
 
 
 def test_an_ordinary_red_check_is_no_billing_failure(landing: Landing) -> None:
-    """A failed check whose annotation speaks of anything else says nothing about billing."""
+    """A failed check with another annotation is no billing failure."""
     landing.github.add_check_run(
         SLUG, landing.heads[519], "test", conclusion="FAILURE", annotations=("exit code 101",)
     )
@@ -230,7 +230,7 @@ def test_an_ordinary_red_check_is_no_billing_failure(landing: Landing) -> None:
 
 
 def test_push_without_green_gates_is_refused(landing: Landing) -> None:
-    """No receipt for exactly this tree: exit 5, gates named, nothing pushed; skipped by name it goes, and is said."""
+    """Without receipts for this tree: exit code 5, no push; gates skipped by name allow it, with a warning."""
     shutil.rmtree(landing.clone.path / ".git/trunkline/receipts")
     landing.invoke("onto", "--pr", "519")
     refused = landing.invoke("push", "--pr", "519")
@@ -305,7 +305,7 @@ def test_the_journal_tells_it_all(landing: Landing) -> None:
 
 
 def test_a_second_run_is_told_who_holds_the_repository(landing: Landing) -> None:
-    """Two runs at once: the second stops with exit 5; when the first is gone nobody is blocked."""
+    """The second of two simultaneous runs ends with exit code 5; after the first has ended, the lock is free."""
     state = landing.clone.path / ".git/trunkline"
     (state / "lease.json").write_text(json.dumps({"pid": 1, "since": "2025-11-19T10:00:00+00:00", "run": "other"}))
     with (state / "lease.lock").open("w") as lock:

@@ -34,7 +34,7 @@ def everything(landing: Landing) -> dict[str, Any]:
 
 
 def test_the_same_as_the_run_that_follows(stack: YardLanding) -> None:
-    """The table says what the real run then does; until then every file, ref and pull request is as it was."""
+    """The table equals the changes of the real run; until then every file, ref and pull request is unchanged."""
     before = everything(stack)
     ran = stack.invoke("rehearse", "--pr", "519", "--json")
     assert ran.code == 0, ran.out + ran.err
@@ -90,7 +90,7 @@ def test_modify(stack: YardLanding) -> None:
 
 
 def test_land_and_offline(stack: YardLanding) -> None:
-    """The whole landing, with GitHub not asked at all."""
+    """The whole landing is rehearsed without a request to GitHub."""
     stack.clone.git("fetch", "--quiet", "origin", env=stack.environment())
     asked, before = len(stack.github.requests()), everything(stack)
     path = stack.clone.path / "stack.toml"

@@ -114,7 +114,7 @@ def test_gh_runs_the_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_extension_without_the_program(tmp_path: Path) -> None:
-    """It says what is missing, and how to install it."""
+    """The error names the missing program and the command that installs it."""
     done = subprocess.run(
         ["/bin/sh", str(EXTENSION)], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )

@@ -174,7 +174,7 @@ def tells_markdown_and_json(landed: Landing) -> None:
 
 
 def opens_and_writes(landed: Landing, tmp_path: Path) -> None:
-    """`--open` starts the browser that BROWSER names; a directory that is not there is said."""
+    """`--open` starts the browser that BROWSER names; a missing directory is an error."""
     opened = tmp_path / "opened"
     program = tmp_path / "browser"
     program.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')

@@ -86,7 +86,7 @@ def test_a_remote_that_caps_a_push(open_stack: YardLanding) -> None:
 
 
 def test_a_native_stack_is_githubs_to_retarget(merged: YardLanding) -> None:
-    """`native = "never"`: a base that GitHub alone moves is said by name, with the command that moves it."""
+    """With `native = "never"`, a base that only GitHub can change is named, with the command that changes it."""
     number = other_base_in_a_native_stack(merged)
     stack_file = merged.clone.path / "stack.toml"
     stack_file.write_text(stack_file.read_text() + '\n[publish]\nnative = "never"\n')
@@ -196,7 +196,7 @@ def test_no_note_where_nothing_was_verified_and_nothing_changed(grounds: Yard) -
 
 
 def test_an_entry_that_trunk_has_already(open_stack: YardLanding) -> None:
-    """Trunk took #520's change by another way: it is said, kept, and nobody's pull request is closed."""
+    """Trunk has #520's change by another commit: the outcome reports it, keeps it, and closes no pull request."""
     author = open_stack.author
     author.git("switch", "--quiet", "main")
     author.commit("the same, by hand", {"src/evict.rs": "//! Evict.\n"})
@@ -238,7 +238,7 @@ def test_on_a_terminal_a_person_is_asked(open_stack: YardLanding, typed: bytes, 
 
 
 def test_end_of_file_is_no_yes(open_stack: YardLanding) -> None:
-    """Ctrl-D where the whole is asked about: nothing is done, and nothing is a defect."""
+    """Ctrl-D at the prompt changes nothing and is no internal error."""
     before = refs(open_stack)
     ran = open_stack.on_terminal("restack", typed=b"\4")
     assert (ran.code, refs(open_stack)) == (0, before), ran.out
@@ -357,7 +357,7 @@ def conflicting(merged: YardLanding) -> YardLanding:
 
 
 def test_a_conflict_is_foreseen(conflicting: YardLanding) -> None:
-    """`--dry-run` says which entry meets it and in which file, and moves nothing."""
+    """`--dry-run` names the entry and the file of the conflict, and moves nothing."""
     before = refs(conflicting)
     ran = conflicting.invoke("restack", "--dry-run")
     assert ran.code == 0

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gh
 
 
 def seen(landing: Landing, *flags: str) -> dict[str, Any]:
-    """Return the stack as `status --json` tells it."""
+    """Return the stack as in `status --json`."""
     ran = landing.invoke("status", "--json", *flags)
     assert ran.code == 0, ran.err
     return dict(ran.json["stack"])
@@ -42,7 +42,7 @@ def test_after_the_parent_was_merged(stack: YardLanding) -> None:
 
 
 def test_offline_asks_nobody(stack: YardLanding) -> None:
-    """Without a request, status shows what git knows, and says so."""
+    """Without a request, status shows git's local state and is marked as offline."""
     stack.clone.git("fetch", "--quiet", "origin", env=stack.environment())
     before = stack.github.requests()
     picture = seen(stack, "--offline")
@@ -75,7 +75,7 @@ def test_a_failed_gate_is_told_everywhere(stack: YardLanding) -> None:
 
 
 def test_receipts_and_what_others_pushed(stack: YardLanding) -> None:
-    """A landing's gates show; a colleague's push that is not here is said before anything else."""
+    """A landing's gates are listed; commits of a colleague that were not fetched come first."""
     ran = stack.invoke("rebase", "--pr", "519", "--yes")
     assert ran.code == 0, ran.out + ran.err
     picture = seen(stack)
@@ -91,7 +91,7 @@ def test_receipts_and_what_others_pushed(stack: YardLanding) -> None:
 
 
 def test_one_round_trip(stack: YardLanding) -> None:
-    """One request, whatever the stack's length; whether there are native stacks is asked once."""
+    """One request for a stack of any length; native stacks are queried once."""
     seen(stack)
     before = len(stack.github.requests())
     seen(stack)
@@ -134,7 +134,7 @@ def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:
 
 
 def test_who_reviews_what_they_asked_and_a_renamed_branch(stack: YardLanding) -> None:
-    """People by name, open threads counted, failed checks by name; a branch that GitHub calls otherwise is said."""
+    """Reviewers by name, open threads counted, failed checks by name; a branch renamed on GitHub is reported."""
     stack.github.review(SLUG, 520, "grace", state="CHANGES_REQUESTED", threads=2)
     stack.github.add_check_run(SLUG, stack.pr(520)["head_oid"], "ci / build", conclusion="FAILURE")
     path = stack.clone.path / "stack.toml"

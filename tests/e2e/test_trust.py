@@ -162,7 +162,7 @@ def test_a_person_confirms(open_stack: YardLanding) -> None:
 
 
 def test_an_edit_of_a_tracked_file_is_confirmed_too(open_stack: YardLanding) -> None:
-    """Nobody can tell an uncommitted edit of the user's from what a program wrote there."""
+    """An uncommitted edit needs confirmation: it may be a program's and not the user's."""
     track(open_stack)
     path = open_stack.clone.path / "stack.toml"
     path.write_text(marking(open_stack)[0])
@@ -189,7 +189,7 @@ def test_ones_own_file_is_trusted(open_stack: YardLanding) -> None:
 
 
 def test_a_branch_that_brings_the_first_stack_toml(open_stack: YardLanding) -> None:
-    """Trunk tracks none: what the branch's says is trusted by nobody."""
+    """The policy of a branch is untrusted where trunk tracks no stack.toml."""
     (open_stack.clone.path / "stack.toml").unlink()
     attack(open_stack, marking(open_stack)[0])
     ran = open_stack.invoke("gates", "--pr", "519")
@@ -243,7 +243,7 @@ def test_where_trunk_is_not_known_nothing_is_trusted(open_stack: YardLanding) ->
 
 
 def test_a_machine_that_trusts_what_it_checks_out(open_stack: YardLanding) -> None:
-    """CI runs the pull request anyway: there the environment says so, and nothing else can."""
+    """On CI, which runs the pull request anyway, only the environment variable waives the confirmation."""
     track(open_stack)
     text, mark = marking(open_stack)
     attack(open_stack, text)

@@ -154,7 +154,7 @@ def test_drift_is_named_and_nothing_is_undone(
 
 
 def test_a_base_that_is_gone_is_said_and_left(landed: YardLanding) -> None:
-    """The old base was deleted since: everything else goes back, the base stays, and it is said."""
+    """The old base was deleted since: everything else is restored, the base stays, and the outcome reports it."""
     landed.author.git("push", "--quiet", "origin", ":feat/one", env=landed.environment())
     ran = landed.invoke("undo")
     assert ran.code == 0, ran.out + ran.err
@@ -253,7 +253,7 @@ def test_a_killed_abort_is_finished(landed: YardLanding, kill: Kill, again: str)
 
 
 def test_nothing_to_undo(grounds: Yard) -> None:
-    """No run at all: exit 0 and a line that says so."""
+    """Without a run, undo ends with exit code 0 and one line."""
     with grounds.prepared("nothing merged") as fresh:
         ran = fresh.invoke("undo")
     assert (ran.code, "nothing to undo" in ran.out) == (0, True)

@@ -1,4 +1,4 @@
-"""Abort after git, or somebody else, changed more than a failed run knows."""
+"""Abort after git or another person changed more than a failed run recorded."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_branch_that_moved_before_git_failed(stack: Desk, monkeypatch: pytest.
 
 
 def test_a_restored_base_that_others_pushed_to(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The abort of a rescue keeps it, and says why."""
+    """The abort of a rescue keeps it and reports the reason."""
     stack.hub.pulls[2].state = PrState.CLOSED
     restored = oid(stack.hub.tip("one"))
     stack.push_commit("one", "theirs", {"theirs.txt": "theirs\n"})

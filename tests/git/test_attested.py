@@ -1,4 +1,4 @@
-"""`verify`: shared receipts stand in for CI only under trunk's policy, and every refusal says why."""
+"""`verify`: shared receipts replace CI only under trunk's policy, and every refusal has a reason."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_result_of_the_merge(place: Attesting) -> None:
 
 
 def test_notes_that_were_replaced(place: Attesting) -> None:
-    """Somebody force-pushes the notes away: what only we still have attests nothing, and says so."""
+    """After a force-push of the notes, receipts that only this clone has attest nothing; the reason is given."""
     share(place)
     assert "fmt" not in place.reasons(fetch=True)
     place.bare.git("update-ref", "-d", notes.REF)

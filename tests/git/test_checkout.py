@@ -232,7 +232,7 @@ def test_a_move_that_died_is_taken_back_and_edits_are_kept(
 
 
 def plain(text: str) -> File:
-    """Return a file that nobody can execute."""
+    """Return a file that is not executable."""
     return "100644", text
 
 

@@ -1,4 +1,4 @@
-"""The example's history is what examples/README.md says it is, asked of real git."""
+"""The example's history matches examples/README.md, checked with real git."""
 
 from __future__ import annotations
 

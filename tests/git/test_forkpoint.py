@@ -1,4 +1,4 @@
-"""Fork points decided on real histories: every way a parent is merged, amended, moved, and what must be asked."""
+"""Fork points on real histories: parents merged, amended and moved in every way, and cases that need a question."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_parent_amended_with_a_new_author_date_is_paired_by_its_diff(stack: Repo
 
 
 def test_parent_squashed_by_force_push(stack: Repo) -> None:
-    """The base contains the whole change of the commits that vanished: nothing is asked."""
+    """The base contains the whole change of the commits that vanished: no question."""
     old = stack.head("parent")
     stack.git("switch", "--quiet", "parent")
     stack.git("reset", "--quiet", "--soft", "main")
@@ -173,7 +173,7 @@ def test_commits_that_cancel_each_other_out_are_asked_about(stack: Repo) -> None
 
 
 def test_an_empty_commit_of_a_parent_that_was_squashed(stack: Repo) -> None:
-    """It lies between commits whose changes the squash contains. On top it could be the child's: asked."""
+    """Between commits that the squash contains it is the parent's; on top it could be the child's: a question."""
     stack.git("switch", "--quiet", "child")
     stack.git("reset", "--quiet", "--hard", "child~2")
     stack.commit("empty")
@@ -189,7 +189,7 @@ def test_an_empty_commit_of_a_parent_that_was_squashed(stack: Repo) -> None:
 
 
 def test_child_pushed_to_the_parents_branch_by_mistake(stack: Repo) -> None:
-    """An earlier head of the parent holds the child's work, which the parent took back: it is asked about."""
+    """An earlier head of the parent holds the child's work, which the parent removed: a question."""
     parent, stray = stack.head("parent"), stack.head("child~1")
     seen = evidence(stack, current=parent, older=[stray], merge=squash(stack))
     found = decide(seen)

@@ -85,7 +85,7 @@ def test_a_filter_is_run_for_every_commit(repo: Repo, tree: FreshTree, tmp_path:
 
 
 def test_leftovers_modes_and_times(repo: Repo, tree: FreshTree, tmp_path: Path) -> None:
-    """New and ignored files, nested repositories, changed modes and times: gone, where nobody may list them, too."""
+    """New and ignored files, nested repositories, modes and times are reset, also in unreadable directories."""
     before = {path: path.stat().st_mtime_ns for path in (tree.path / "a.txt", tree.path / "b/c.rs", tree.path / "b")}
     (tree.path / "x.ignored").write_text("x")
     (tree.path / "new/deep").mkdir(parents=True)

@@ -84,7 +84,7 @@ class Remote:
         self.clone.git("config", "--unset", "remote.origin.uploadpack")
 
     def assert_healed(self, git: Git, held: RepositoryLock) -> None:
-        """Run what a task runs: look, then move the tracking branch; everything is there, and git says so."""
+        """Observe and move the tracking branch as a task does; check with git that every object exists."""
         seen = observe_remote(git, STACK, STACK.entries)
         assert seen[branch_ref(MAIN)] == self.tip
         before = refs.read_refs(git, TRACKING)
@@ -384,7 +384,7 @@ def test_a_branch_that_moves_while_it_is_fetched(
 
 
 def test_a_remote_that_never_sends_it(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading again is bounded; the error says which commit and what to type."""
+    """The number of reads is limited; the error names the commit and the next command."""
     monkeypatch.setattr(refs, "list_remote", lambda *_: {branch_ref(MAIN): oid("1" * 40)})
     with pytest.raises(ExternalError, match="a part of 1111111 is missing") as failed:
         observe_remote(remote.clone.adapter, STACK, STACK.entries)

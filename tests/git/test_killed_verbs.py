@@ -146,7 +146,7 @@ _FOUND: dict[str, tuple[int, State]] = {}
 
 
 def finished(name: str) -> tuple[int, State]:
-    """Return the number of records of a task that nobody kills, and what it comes to."""
+    """Return the number of records of a task without a kill, and its result."""
     if name not in _FOUND:
         with pytest.MonkeyPatch.context() as patch, verbs(patch) as at:
             SCENES[name].prepare(at)
@@ -180,7 +180,7 @@ WAYS = ("continue", "again", "abort")
     ("name", "way"), [(name, way) for turn, name in enumerate(SCENES) for way in rotated(WAYS, turn)]
 )
 def test_a_kill_at_a_record(monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
-    """`continue` and the task itself come to the same end as without the kill; `abort` restores what was."""
+    """`continue` and the task itself give the same result as without the kill; `abort` restores the state before."""
     scene, (_, end) = SCENES[name], finished(name)
     for number, after in _points(name, way):
         with monkeypatch.context() as patch, verbs(patch) as at:

@@ -248,7 +248,7 @@ def count(mode: str, *, records: bool = False) -> int:
     ],
 )
 def test_somebody_acts(monkeypatch: pytest.MonkeyPatch, mode: str, action: str, number: int, at: int | str) -> None:
-    """It is counted, or named and asked for; the printed commands lead to the end, and nothing is merged twice."""
+    """The change is included, or causes a question; the printed commands lead to the end; no second merge."""
     with race(monkeypatch, land=MODES[mode].land) as stack:
         story = play(stack, MODES[mode], action, number, at)
         assert story.acted

@@ -261,7 +261,7 @@ def test_the_checkout_moves_along(stack: Desk) -> None:
 
 @pytest.mark.parametrize("number", [1, 3, 6, 9, 10])
 def test_killed_at_a_record(stack: Desk, own: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """After a kill at any record `continue` comes to the same stack; undo takes it back."""
+    """After a kill at any record `continue` gives the same stack; undo reverts it."""
     before = stack.tips()
     at = stack.clone.head("two~1")
     plan: dict[str, Any] = {"kind": "split", "name": at, "branch": "half"}

@@ -50,7 +50,7 @@ def git(repo: Repo) -> Git:
 def test_several_moves_are_one_process(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is there when the next begins, and the reflog says whose it is."""
+    """Each move is complete when the next begins, and the reflog has its message."""
     start, started = children.start, list[str]()
 
     def noted(argv: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
@@ -84,7 +84,7 @@ def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
 
 
 def test_a_lock_is_told(git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]) -> None:
-    """A lock that another git holds is said, not taken for a move."""
+    """A lock that another git holds is reported as a lock, not as a move."""
     (repo.path / ".git/refs/heads/main.lock").touch()
     with (
         local_refs.update_ref_session(git, held, why="restack"),
@@ -109,7 +109,7 @@ def test_a_git_that_was_killed_is_missed_by_nobody(
 def test_a_git_that_dies_before_it_says_so_has_moved_it(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ref holds what was wanted: nobody else moved it."""
+    """The ref has the new value, so it counts as moved by this process."""
     reporter = process.Coprocess.send
     monkeypatch.setattr(process.Coprocess, "send", lambda *args: reporter(*args)[:2])
     with local_refs.update_ref_session(git, held, why="restack"):
@@ -135,7 +135,7 @@ def test_a_git_that_does_not_answer_is_ended(
 
 
 def test_work_trees_are_registered_one_at_a_time(git: Git, commits: list[Oid]) -> None:
-    """Git's prune takes away what another add has just begun: a slot waits for whoever does either."""
+    """A slot waits for other adds and prunes, because git's prune removes a work tree that is being added."""
     taken = threading.Event()
 
     def take() -> None:

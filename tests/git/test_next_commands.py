@@ -132,7 +132,7 @@ def test_a_conflict(person: Typist, command: str) -> None:
 
 
 def test_a_finished_run_leads_on(person: Typist) -> None:
-    """Branches that moved here only are pushed next; after that, and after an undo, `status` knows more."""
+    """Local moves lead to a push; after the push, and after an undo, the next command is `status`."""
     person.desk.push_commit("one", "one 3", {"one-3.txt": "3\n"})
     person.desk.clone.git("fetch", "--quiet")
     person.desk.clone.git("branch", "--quiet", "--force", "one", "origin/one")
@@ -423,7 +423,7 @@ def test_a_finished_task_again(person: Typist) -> None:
 
 
 def test_a_closed_entry(person: Typist) -> None:
-    """`rescue` looks at it, and says what GitHub lets nobody do."""
+    """`rescue` observes it and reports what GitHub does not allow."""
     person.desk.hub.pulls[2].state = PrState.CLOSED
     refused = person("invoke rebase --pr 2")
     assert refused.next[-1] == "invoke rescue --pr 2"
@@ -475,7 +475,7 @@ def test_a_branch_that_was_deleted_on_the_remote(person: Typist, typed: str) -> 
 
 @pytest.mark.parametrize("typed", ["restack", "rebase --pr 1"])
 def test_a_branch_of_another_repository(person: Typist, typed: str) -> None:
-    """It cannot be pushed; the dry run says so, and the run before it moves anything."""
+    """The dry run reports that the branch cannot be pushed, and the run does so before it moves anything."""
     person.desk.clone.git("remote", "set-url", "origin", "git@github.com:me/tiny.git")
     for line in (f"invoke {typed} --dry-run", f"invoke {typed} --yes"):
         assert (person(line).code, person(line).error) == (5, "error: #1 comes from octo/tiny"), line

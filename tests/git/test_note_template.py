@@ -40,7 +40,7 @@ def refused(repo: Repo, name: str = NAME) -> str:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """Return a file outside the repository that nobody should read."""
+    """Return a private file outside the repository."""
     path = tmp_path / "id_ed25519"
     path.write_text(KEY)
     return path

@@ -57,7 +57,7 @@ def test_markers_that_git_wrote_for_the_conflict_are_refused(stack: Desk, size: 
 
 
 def test_new_markers_that_belong_to_the_file_are_accepted_once_committed(stack: Desk) -> None:
-    """The resolution itself documents another conflict: the message says how to go on, and that works."""
+    """The resolution documents another conflict: the message names the command to continue, and the command works."""
     stack.conflict(2)
     assert int(refusal(stack.restack).code) == 3
     stack.resolve(text=DOCUMENT)
@@ -111,7 +111,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
 def test_a_type_changed_and_changed_back_while_trunk_holds_a_copy(
     stack: Desk, changes: tuple[Callable[[Path], None], Callable[[Path], None]], copied: int
 ) -> None:
-    """The replay comes to the tree that git's cherry-picks come to; the plan foresees it."""
+    """The replay gives the tree of git's cherry-picks; the plan foresees it."""
     clone, author = stack.clone, stack.author
     clone.git("switch", "--quiet", "two")
     made = []

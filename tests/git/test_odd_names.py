@@ -69,7 +69,7 @@ def test_a_check_searches_files_of_any_name(repo: Repo, folder: bytes, paths: tu
 
 
 def test_lines_of_two_files_of_the_same_content(repo: Repo) -> None:
-    """Both are searched in the lines that they add, though a patch by blobs cannot tell them apart."""
+    """Both are searched in their added lines, although a patch by blobs has only one of them."""
     message = search(entry(repo, b"one.rs", b"a\nline.rs"), "sought()")
     assert sorted(line.partition(":")[0] for line in message.splitlines()[1:]) == ["a\\nline.rs", "one.rs"]
 

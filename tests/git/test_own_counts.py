@@ -1,4 +1,4 @@
-"""Status and note count an entry's own commits as a restack plans them, also where ids alone do not tell."""
+"""Status and note count an entry's own commits as a restack plans them, also where ids alone are ambiguous."""
 
 from __future__ import annotations
 

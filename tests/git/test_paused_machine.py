@@ -142,7 +142,7 @@ class Pausing(RuleBasedStateMachine):
         self._type(self.stack.undo)
 
     def _type(self, do: Callable[[], object]) -> None:
-        """Run a task: it ends, or says what can be typed; after a push each entry contains the one below."""
+        """Run a task until it ends or prints a next command; after a push each entry must contain the one below."""
         before = self.stack.remote_tips()
         try:
             done = do()
@@ -196,7 +196,7 @@ def test_whatever_happens_to_a_paused_run_nothing_is_lost() -> None:
 
 
 def test_the_machine_sees_a_stack_that_is_pushed_inconsistent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the checks before the push off, and entries taken as they are, its oracle speaks."""
+    """Without the checks before the push, and with entries merged as they are, the oracle reports an error."""
     from trunkline.commands import resume  # noqa: PLC0415 -- patched here alone
     from trunkline.operations import publish  # noqa: PLC0415 -- patched here alone
 

@@ -165,7 +165,7 @@ def test_uncommitted_changes_of_a_branch_that_stays_do_not_matter(stack: Desk) -
 
 
 def test_a_note_about_gates_that_will_run_is_foreseen(stack: Desk) -> None:
-    """The approval is asked for before the gates, not after them."""
+    """The prompt for approval comes before the gates, not after them."""
     stack.clone.git("switch", "--quiet", "one")
     stack.hub.pulls[1].draft = False
     write = "write the reviewer note into #1's description, with the results of the gates"
@@ -501,7 +501,7 @@ def test_abort_after_the_push_when_github_is_down_waits_for_it(stack: Desk) -> N
 
 
 def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
-    """It asks neither GitHub nor the remote, restores what is here, and names what it left."""
+    """It sends no request to GitHub or the remote, restores local branches, and names what it left."""
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     before = stack.tips()
     _stop_after_push(stack)

@@ -105,7 +105,7 @@ def test_a_local_branch_that_moved_is_not_overwritten(repo: Repo, held: Reposito
 
 
 def test_a_ref_that_git_cannot_write(repo: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full: git does not name it, and the ref holds what was expected, so nobody moved it."""
+    """On a full disk git gives no reason, and the ref has its old value: the error is no concurrent move."""
     first, second = repo.commit("first", {"b": "0\n"}), repo.commit("second", {"b": "1\n"})
     why = b"fatal: cannot update ref 'refs/heads/main': couldn't write '.git/refs/heads/main.lock'"
     failed = Completed(("git", "update-ref"), 128, b"", why, 0.0)

@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Callable[[Keys], tuple[bytes, Signers]], str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_signature(keys: Keys, case: str) -> None:
-    """It counts, or the reason is said."""
+    """The signature counts, or the reason is given."""
     make, why = CASES[case]
     signature, signers = make(keys)
     found = examine(CONTENT, signature, signers)

@@ -177,7 +177,7 @@ def unsigned(ground: GateWorkspace) -> None:
 
 
 def foreign(ground: GateWorkspace) -> None:
-    """The receipt is signed with a key that nobody trusts."""
+    """Return a receipt that is signed with an untrusted key."""
     _signing(ground)
     assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
 
@@ -348,7 +348,7 @@ def test_with_a_key_alone_only_its_own_signatures_count(ground: GateWorkspace) -
 
 
 def test_signers_in_the_repository_are_trunks(ground: GateWorkspace) -> None:
-    """A relative `signers` is read from trunk: an entry that adds its own key to the file trusts nobody by it."""
+    """A relative `signers` is read from trunk: a key that an entry adds to the file is not trusted."""
     own = key(ground, "key")
     ground.stack(f'sign = "{own}"\nsigners = "signers"')
     for path in ground.store.directory.glob("*.json"):
@@ -367,7 +367,7 @@ def test_signers_in_the_repository_are_trunks(ground: GateWorkspace) -> None:
 
 @pytest.mark.parametrize("name", ["not-there", "/not/there", "../signers"])
 def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: GateWorkspace, name: str) -> None:
-    """Exit code 2 in every task that counts receipts: without the file nobody can be trusted."""
+    """Exit code 2 in every task that counts receipts: without the file no signer is trusted."""
     ground.stack(f'signers = "{name}"')
     tip, stack = ground.repo.head(), ground.context().stack
     for count in (

@@ -105,7 +105,7 @@ def test_a_commit_that_was_made_empty_is_not_told(diverged: Repo) -> None:
 
 
 def test_what_changes_nothing_is_left_out_on_request(diverged: Repo) -> None:
-    """Left out, the others come to the same tree; what sits where it belongs stays the very same commit."""
+    """Without it the others have the same trees; commits already in place keep their ids."""
     diverged.git("cherry-pick", "topic~3")
     git, onto = diverged.adapter, diverged.head("main")
     own = history.chain(git, diverged.head("topic~4"), diverged.head("topic"))

@@ -127,7 +127,7 @@ def test_a_commit_cherry_picked_from_the_child_to_the_parent(
 def test_a_parent_rebuilt_by_reset_and_commit_after_an_unpushed_restack(
     stack: Desk, start: str, more: dict[str, str | None]
 ) -> None:
-    """The reflog holds the old commits, and the new one contains their change: nothing is asked."""
+    """The reflog holds the old commits, and the new one contains their change: no question."""
     before = own(stack)
     stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
     unpushed = stack.stack_context(skip=frozenset({StepName.PUSH}))

@@ -35,7 +35,7 @@ def signed(stack: Desk) -> list[str]:
 
 
 def sign_on_the_web(stack: Desk, branch: str) -> str:
-    """Let GitHub sign the only commit that a branch is left with, with a key that nobody has here."""
+    """Let GitHub sign a branch's only commit with a key that no machine has."""
     author = stack.author
     author.git("fetch", "--quiet", "origin")
     raw = author.git("cat-file", "commit", f"origin/{branch}")

@@ -60,7 +60,7 @@ def tracked(tmp_path: Path) -> Repo:
 )
 @pytest.mark.parametrize("linked", [False, True], ids=["main", "linked"])
 def test_trunks_definition_on_every_branch(tracked: Repo, branch: str, said: str, linked: bool) -> None:  # noqa: FBT001
-    """An older copy gives way, no copy is no obstacle, and it is said which file was used."""
+    """Trunk's version is used where a branch has an older one or none; the output names the file."""
     place = tracked.path
     if linked:
         place = tracked.path.parent / "linked"

@@ -69,7 +69,7 @@ class CrashedError(BaseException):
 
 @dataclass
 class Hub:
-    """GitHub as far as a landing asks it: two pull requests over a bare repository."""
+    """The part of GitHub that a landing uses: two pull requests over a bare repository."""
 
     bare: Repo
     merged: Oid | None = None
@@ -90,7 +90,7 @@ class Hub:
         yield lambda: Snapshot({number: self._pull(number) for number in numbers})
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
-        """Do as told."""
+        """Set the draft state."""
         self.draft = draft
         return self._pull(pr.number)
 

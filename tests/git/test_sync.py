@@ -55,7 +55,7 @@ def test_merged_entry(stack: Desk) -> None:
 
 
 def test_nothing_happened(stack: Desk) -> None:
-    """Nothing would be published, so nothing is asked; every step has nothing to do."""
+    """Nothing would be published, so there is no prompt; every step has nothing to do."""
     assert sync.forecast(stack.stack_context()).plan.publishes == ()
     assert {outcome.mark for outcome in synced(stack).outcomes.values()} <= NOTHING
 
@@ -90,7 +90,7 @@ def test_a_branch_behind_what_was_merged(stack: Desk) -> None:
 
 
 def test_what_is_checked_out_stays(stack: Desk) -> None:
-    """The branch that is checked out is kept, and the outcome says why; another one is deleted."""
+    """The branch that is checked out is kept, with the reason in the outcome; another one is deleted."""
     stack.clone.git("switch", "--quiet", "one")
     stack.merge(1)
     stack.merge(2)
@@ -165,7 +165,7 @@ def test_a_stack_file_that_changes_while_it_is_compared(stack: Desk, monkeypatch
 
 @pytest.mark.parametrize("number", [3, 6, 9, 13, 15])
 def test_killed_at_a_record(stack: Desk, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """After a kill, `continue` and another `sync` come to the same as without it."""
+    """After a kill, `continue` and another `sync` give the same result as without it."""
     stack.merge(1)
     kill_at(monkeypatch, number, lambda: sync.run(stack.stack_context()))
     done = stack.resume()

@@ -161,7 +161,7 @@ def test_a_commit_that_others_added_while_rebasing_is_taken_over(stack: Desk) ->
 
 
 def test_the_tip_of_the_stack_pushed_to_the_bottom_branch_is_named(stack: Desk) -> None:
-    """Every task says so alike, and what it says to type puts the branch back."""
+    """Every task reports it alike, and the printed command restores the branch."""
     before = own(stack)
     old = stack.hub.tip("one")
     stack.author.git("fetch", "--quiet", "origin")

@@ -113,7 +113,7 @@ def chained(repo: Repo) -> Repo:
 
 
 def test_entries_that_meet_nowhere_take_no_process_each(chained: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three commits: two looks at trees, no merge, nothing written; git finds all of it once it is asked."""
+    """Three commits need two reads of trees, no merge and no write; git finds every object afterwards."""
     git, onto = chained.adapter, chained.head("main")
     own = history.chain(git, chained.head("topic~3"), chained.head("topic"))
     before = loose(chained.path)

@@ -61,7 +61,7 @@ def test_restack_moves_it_and_pushes_the_rest(top: Desk) -> None:
 
 
 def test_restack_leaves_what_sits_above_it_to_submit(middle: Desk) -> None:
-    """An entry above it is moved here; its push and its base wait for `submit`, and the outcome says so."""
+    """An entry above it is moved locally; the outcome reports that its push and its base wait for `submit`."""
     remote = middle.remote_tips()["three"]
     middle.trunk_commits("trunk moves", {"t.txt": "t\n"})
     done = middle.restack()

@@ -41,7 +41,7 @@ def test_a_root_that_is_a_link_is_refused(repo: Repo, elsewhere: Path, root: str
 
 
 def test_a_session_of_nox_refuses_it_too(repo: Repo, elsewhere: Path) -> None:
-    """`nox -s gates` and workers ask nobody before: where gates run is looked at there again."""
+    """`nox -s gates` and workers check the place of the gates themselves."""
     (repo.path / "rust").symlink_to(elsewhere / "rust")
     commit = repo.commit("a link", {"a": "a"})
     with slots.slot(repo.adapter, commit) as slot, pytest.raises(Refused, match="rust is a link"):

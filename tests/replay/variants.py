@@ -93,7 +93,7 @@ def no_dead_end(s: Stage, ran: Ran) -> list[str]:
 
 
 def type_answers(s: Stage, lines: Sequence[str]) -> None:
-    """Each task asks; every answer works, and after one is given for good nothing is asked again."""
+    """Type every answer of a task's questions; after a lasting answer no question is left."""
     wrong = []
     for line in lines:
         ran = s.run(f"invoke {line}")
@@ -150,7 +150,7 @@ def assert_restacked(s: Stage, expected: Mapping[int, tuple[list[str], bool]]) -
 
 @pytest.mark.parametrize("case", VARIANTS, ids=lambda case: case.name)
 def test_variant(monkeypatch: pytest.MonkeyPatch, case: Variant) -> None:
-    """Every task comes to the own commits that are known by construction."""
+    """Every task finds the own commits that are known by construction."""
     with stage(monkeypatch, **case.shape) as s:
         case.do(s)
         lowest = s.open_entries()[0]

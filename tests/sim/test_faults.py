@@ -42,7 +42,7 @@ def test_the_rate_limit_as_gh_tells_it(octo: Octo) -> None:
 @pytest.mark.gh
 @pytest.mark.parametrize("status", [403, 429])
 def test_the_secondary_limit(octo: Octo, status: int) -> None:
-    """403 or 429 and the sentence; Retry-After only if the fault says so."""
+    """The response is 403 or 429 with GitHub's sentence; Retry-After comes only if the fault has it."""
     octo.github.inject(FaultKind.SECONDARY_LIMIT, status=status, headers={"Retry-After": "7"})
     done = octo.gh("api", "--include", "user")
     assert done.returncode == 1

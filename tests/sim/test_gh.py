@@ -61,7 +61,7 @@ def test_view_names_what_git_has(octo: Octo) -> None:
 
 
 def test_view_for_people(octo: Octo) -> None:
-    """Plain `gh pr view` asks for far more than --json; all of it is simulated."""
+    """Plain `gh pr view` requests far more than --json; all of it is simulated."""
     done = octo.gh("pr", "view", "518", "--comments")
     assert done.returncode == 0, done.stderr
     done = octo.gh("pr", "view", "518")
@@ -70,7 +70,7 @@ def test_view_for_people(octo: Octo) -> None:
 
 
 def test_a_missing_pull_request(octo: Octo) -> None:
-    """Gh says what GitHub says, and exits 1."""
+    """The exit code is 1, and gh prints GitHub's message."""
     done = octo.gh("pr", "view", "999", "--json", "number")
     assert done.returncode == 1
     assert "Could not resolve to a PullRequest with the number of 999" in done.stderr
@@ -230,7 +230,7 @@ def test_what_is_not_simulated_says_so(octo: Octo, args: tuple[str, ...], what: 
 
 
 def test_debians_edit_fails_as_on_github(octo: Octo) -> None:
-    """`gh pr edit` before 2.82 asks for classic projects, which github.com refuses: trunkline edits by REST."""
+    """`gh pr edit` before 2.82 queries classic projects, which github.com refuses: trunkline edits by REST."""
     done = octo.gh("pr", "edit", "519", "--body", "x")
     assert (done.returncode, "Projects (classic) is being deprecated" in done.stderr) == (1, True)
     assert octo.pull(519)["body"] == "Bs2\n"

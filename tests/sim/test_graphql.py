@@ -128,7 +128,7 @@ def test_an_event_type_that_is_not_recorded_raises(octo: Octo) -> None:
 
 
 def test_reviews_decide(octo: Octo) -> None:
-    """The last word of each reviewer counts; nobody's word is null."""
+    """The last review of each reviewer counts; without a review the decision is null."""
     assert one(on_pull(octo, 518, "reviewDecision"))["reviewDecision"] is None
     octo.github.review(octo.slug, 518, "grace", state="CHANGES_REQUESTED")
     assert one(on_pull(octo, 518, "reviewDecision"))["reviewDecision"] == "CHANGES_REQUESTED"

@@ -107,7 +107,7 @@ def test_no_commits_left_closes_for_good(octo: Octo) -> None:
 
 
 def test_each_push_takes_effect_by_itself(octo: Octo) -> None:
-    """Two pushes with nobody asking between: the first one's harm is done, even if the second repairs it."""
+    """Two pushes without a request in between: the first takes effect even if the second reverts it."""
     octo.push(":s1")
     octo.push("s1")
     assert octo.pull(519)["state"] == "CLOSED"
@@ -156,14 +156,14 @@ def test_github_may_notice_a_push_late(octo: Octo) -> None:
 
 @pytest.mark.parametrize("name", ["octo/nope", "../octo/x", "octo/demo1.git/../x"])
 def test_an_unknown_repository(octo: Octo, name: str) -> None:
-    """Ssh says what GitHub says."""
+    """The simulated ssh prints GitHub's message."""
     done = octo.run("git", "ls-remote", f"git@github.com:{name}.git")
     assert done.returncode == 128
     assert "ERROR: Repository not found." in done.stderr
 
 
 def test_only_github_is_reached(octo: Octo) -> None:
-    """The ssh that stands in for the real one knows no other host."""
+    """The simulated ssh connects to no other host."""
     done = octo.run("git", "ls-remote", "git@example.invalid:octo/x.git")
     assert done.returncode == 128
     assert "the simulator knows no git@example.invalid" in done.stderr

@@ -63,12 +63,12 @@ def test_a_request_of_gh_is_answered(octo: Octo, row: dict[str, Any], case: dict
 
 
 def pull_id(octo: Octo, number: int) -> str:
-    """Return a pull request's global id, as REST tells it."""
+    """Return a pull request's global id, as in REST."""
     return str(octo.rest("GET", f"pulls/{number}")[1]["node_id"])
 
 
 def repository_id(octo: Octo) -> str:
-    """Return the repository's global id, as REST tells it."""
+    """Return the repository's global id, as in REST."""
     return str(octo.rest("GET", f"/repos/{octo.slug}")[1]["node_id"])
 
 

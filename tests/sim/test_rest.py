@@ -1,4 +1,4 @@
-"""REST, asked directly over the socket."""
+"""REST requests directly over the socket."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_branch_deleted_by_rest_closes_children(octo: Octo) -> None:
 
 
 def test_the_billing_failure(octo: Octo) -> None:
-    """A failed check run whose annotation alone tells that Actions did not start for want of money."""
+    """Only the annotation of the failed check run shows that Actions did not start for lack of payment."""
     head = octo.pull(519)["head_oid"]
     octo.github.add_billing_failure(octo.slug, head, ("build",))
     runs = octo.rest("GET", f"commits/{head}/check-runs")[1]

@@ -1,4 +1,4 @@
-"""The pruned schema, and whether it still says what GitHub's full one says."""
+"""The pruned schema, compared with GitHub's full one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_it_is_small_and_says_where_it_is_from() -> None:
 
 
 def test_what_was_left_out_is_known() -> None:
-    """The closing comments tell "not simulated" from "GitHub has none"."""
+    """The closing comments distinguish "not simulated" from "GitHub has none"."""
     assert "files" in engine.left_out()["PullRequest"]
     assert "number" not in engine.left_out()["PullRequest"]
 

@@ -65,7 +65,7 @@ def test_a_world_is_built_without_a_server(tmp_path: Path) -> None:
 
 
 def test_a_lever_that_is_not_there(octo: Octo) -> None:
-    """A wrong lever is an error of the caller, told in words."""
+    """An unknown control function is an error of the caller, with a message."""
     with pytest.raises(ExternalError, match="no octo/none"):
         octo.github.merge("octo/none", 1)
 

@@ -506,7 +506,7 @@ def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entr
 
 
 def _either_way(oracle: Oracle, made: Made, bases: Mapping[int, Oid]) -> bool:
-    """Return whether git comes to the same tree with the commit that a parent lost as without it.
+    """Return whether git makes the same tree with and without the commit that a parent lost.
 
     Both are rebased onto the base of the entry above. If they agree, nothing needs to be asked.
     """

@@ -128,7 +128,7 @@ BROKEN = {
 def test_a_broken_answer_says_nothing_of_absence(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, code: int
 ) -> None:
-    """Exit 6, and asked again."""
+    """A broken response is retried and ends with exit code 6."""
     with pytest.raises(TransientError):
         read(tmp_path_factory, printed(body, code=code))
 
@@ -136,7 +136,7 @@ def test_a_broken_answer_says_nothing_of_absence(
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 422, 500, 502, 503])
 @pytest.mark.parametrize("body", [HTML, b"", b"[]", b"null", b'{"message": 7}'])
 def test_a_status_without_githubs_own_words_is_not_githubs(status: int, body: bytes) -> None:
-    """A proxy that answers 404 knows nothing of repositories, one that answers 403 nothing of permissions."""
+    """A proxy's 404 does not mean that the repository is missing, nor its 403 that a permission is."""
     with pytest.raises(TransientError) as caught:
         rest_response(printed(body, status=status, code=1))
     assert "GitHub" in caught.value.what
@@ -231,7 +231,7 @@ def test_an_odd_value_is_named_with_its_place(field: str, value: object, words: 
     ],
 )  # fmt: skip
 def test_an_answer_to_a_merge_that_is_none(message: dict[str, object]) -> None:
-    """No status, no commit, a request that is a path: GitHub's failure, and asked again."""
+    """Without a status or a commit, or with a path as request id, it is a failure of GitHub, and retried."""
     with pytest.raises(TransientError), parsing(responses._response(printed(b"{}"))):
         decode(message, rest_objects.MergeState)
 
@@ -266,7 +266,7 @@ def test_brackets_without_end_are_no_json() -> None:
 
 
 def test_a_wait_that_is_no_number_is_a_minute() -> None:
-    """A digit of another script in Retry-After asks for nothing."""
+    """A Retry-After with a digit of another script requests no time."""
     with pytest.raises(TransientError) as caught:
         rest_response(printed(b"{}", status=429, code=1, headers="Retry-After: \u00b2\r\n"))
     assert caught.value.wait == 60

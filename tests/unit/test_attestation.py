@@ -66,7 +66,7 @@ def answer(
     ],
 )
 def test_a_receipt_that_does_not_count(changes: dict[str, Any], why: str) -> None:
-    """The reason is said."""
+    """The reason is given."""
     assert answer(PASS).standing is Standing.ATTESTED
     found = answer(replace(PASS, **changes))
     assert found.standing is Standing.MISSING
@@ -151,7 +151,7 @@ def test_a_waiver() -> None:
 
 
 def test_a_flaky_gate() -> None:
-    """A failure beside a pass, whoever signed it, withholds the attestation until somebody waives the gate."""
+    """A failure beside a pass by any signer withholds the attestation until the gate is waived."""
     failed = replace(PASS, exit_code=1, started="2026-11-28T10:00:00+00:00")
     assert answer(PASS, failed).reason == "flaky: 1 of 2 passed"
     assert answer(PASS, failed, WAIVED).standing is Standing.WAIVED

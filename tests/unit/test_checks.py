@@ -1,4 +1,4 @@
-"""Checks of an entry: what a structural search finds, what that comes to, and which tests ran."""
+"""Checks of an entry: matches of a structural search, their evaluation, and the tests that ran."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_an_attribute_of_a_module_governs_its_file() -> None:
     ],
 )
 def test_what_is_no_pattern_is_refused(pattern: Any, why: str) -> None:
-    """A search that can find nothing would let `absent` hold for ever; ast-grep's own words say what is wrong."""
+    """With a pattern that cannot match, `absent` would always hold; the error has ast-grep's message."""
     with pytest.raises(UsageError) as refused:
         found(pattern)
     assert why in refused.value.why

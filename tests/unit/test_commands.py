@@ -30,7 +30,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Let the next test begin as a process that nobody has called yet."""
+    """Reset the caller, so that the next test begins like a new process."""
     yield
     called_by(Caller())
 
@@ -166,7 +166,7 @@ def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def test_no_command_of_ours_is_written_by_hand() -> None:
-    """`invoke NAME` in a text is right for one program and one prefix only; `task_command` knows which."""
+    """`invoke NAME` in a text suits one program and one prefix only; `task_command` handles all."""
     allowed = {
         "commands/init_files.py": "files for a repository whose tasks.py comes with them",
         "tasks/program.py": "the program trunkline itself",

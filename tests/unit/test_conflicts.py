@@ -1,4 +1,4 @@
-"""The same conflict is the same, wherever it stands and whoever is ours."""
+"""Conflicts are equal regardless of their position and of which side is ours."""
 
 from __future__ import annotations
 

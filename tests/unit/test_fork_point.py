@@ -109,7 +109,7 @@ def test_a_commit_that_the_parent_still_has_accounts_for_no_other() -> None:
 
 
 def test_a_commit_that_was_skipped_in_the_parent_is_the_parents() -> None:
-    """A person left it out of the parent: nobody is asked again, and it is left out of the child."""
+    """A commit that was skipped in the parent is dropped from the child, without a question."""
     p1, p2, _ = chain = line("p1", "p2", "c1")
     parent = Parent("#1", (head(p1, chain), head(p2, chain, current=False)), (p1,), rewritten=True)
     asked = evidence(chain, parent)
@@ -143,7 +143,7 @@ def test_a_change_applied_again_is_matched_with_its_own_author_and_date() -> Non
 
 
 def test_a_commit_of_the_entry_below_accounts_for_none_of_a_parent_that_moved_away() -> None:
-    """Both are empty and have one author, date and subject: nothing but the parent's head tells them apart."""
+    """Both are empty, with one author, date and subject: only the parent's head distinguishes them."""
     p1, p2, c1 = line("p1", "p2", "c1")
     p1 = structs.replace(p1, patch_id="")
     p2 = structs.replace(p2, message=p1.message, author=p1.author, patch_id="")

@@ -344,7 +344,7 @@ def test_what_is_not_recognised_is_quoted() -> None:
 
 
 def test_a_gate_that_waited_for_a_lock_until_its_time_was_up() -> None:
-    """A timeout while waiting for another cargo's lock says so."""
+    """A timeout while waiting for another cargo's lock has that diagnosis."""
     waiting = "    Blocking waiting for file lock on build directory\n"
     assert diagnosis.overdue(waiting, 5) == "it did not end within 5 s: it waited for another cargo's lock"
     assert diagnosis.overdue("   Compiling x", 5) == "it did not end within 5 s"

@@ -78,7 +78,7 @@ class _Stream(io.StringIO):
         self._terminal = terminal
 
     def isatty(self) -> bool:
-        """Say what the test wants."""
+        """Return the value that the test sets."""
         return self._terminal
 
 
@@ -97,7 +97,7 @@ def test_a_bell_after_a_minute(
 
 
 def test_sessions_report_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only to whoever started the run and reads them; other lines are no reports."""
+    """Units are reported only to a parent that reads them; other lines are no reports."""
     written: list[bytes] = []
     monkeypatch.setattr(os, "write", lambda _handle, line: written.append(line))
     monkeypatch.delenv(request.UNITS_VARIABLE, raising=False)

@@ -48,7 +48,7 @@ def test_a_stack_as_entries_by_gates() -> None:
 
 
 def test_receipts_fit_eighty_columns() -> None:
-    """A row says what was proven, by which compiler, in which sandbox, when, signed by whom."""
+    """A row has the gate, compiler, sandbox, time and signer."""
     _, *lines = rendered(
         receipts_table([(receipt(), "passed", "tess"), (receipt(101), "failed", ""), (receipt(), "superseded", "")])
     )

@@ -34,7 +34,7 @@ LOCK = Cause(
 
 
 def context(*, answer: bool | None = None, accepted: frozenset[str] = frozenset()) -> Any:
-    """Return as much of a context as the step looks at; `answer` is a person's, None: nobody is asked."""
+    """Return the part of a context that the step reads; `answer` is the user's, None: there is no prompt."""
 
     def ask(_question: str) -> bool:
         assert answer is not None, "nobody may be asked"
@@ -110,7 +110,7 @@ def test_uncommitted_changes_are_no_part_of_the_commit(monkeypatch: pytest.Monke
 
 
 def test_a_person_may_go_on_without_what_is_unavailable() -> None:
-    """Asked once; yes counts for the rest of the task, no refuses; what will fail is not asked about."""
+    """One prompt: yes counts for the rest of the task, no refuses; a gate that will fail causes no prompt."""
     there = context(answer=True)
     gates._refuse_first(there, TIP, (unavailable("msrv"),))
     assert there.run.decisions.accepted == {"msrv"}
@@ -121,7 +121,7 @@ def test_a_person_may_go_on_without_what_is_unavailable() -> None:
 
 
 def test_what_was_accepted_by_name_stops_nothing() -> None:
-    """`--accept-unavailable msrv`: nobody is asked."""
+    """`--accept-unavailable msrv` avoids the prompt."""
     gates._refuse_first(context(accepted=frozenset({"msrv"})), TIP, (unavailable("msrv"),))
 
 
@@ -166,7 +166,7 @@ def test_the_report_has_one_card_a_cause() -> None:
 
 
 def test_the_note_says_that_a_compiler_crashed() -> None:
-    """A gate that passed on its second attempt says so; another says nothing."""
+    """A gate that passed on its second attempt has a remark; another has none."""
     once, twice = (GateOutcome("build", Verdict.PASSED, attempts=number) for number in (1, 2))
     assert note._line("build", "build", once, frozenset())["facts"] == []
     facts = note._line("build", "build", twice, frozenset())["facts"]

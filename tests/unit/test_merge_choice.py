@@ -49,7 +49,7 @@ CLEAN = MergeFacts(
     ],
 )
 def test_reasons_to_rewrite(facts: dict[str, Any], rules: dict[str, Any], reason: str) -> None:
-    """Merged as it is only where the merge is clean, comes to the replay's tree, and the rules allow it."""
+    """An entry is merged as it is only if the merge is clean, gives the replay's tree, and the rules allow it."""
     assert reason_to_rewrite(replace(CLEAN, **facts), MergeRules(**rules)) == reason
 
 
@@ -59,7 +59,7 @@ def commit(message: str, author: str = "Grace <grace@example.com>") -> Commit:
 
 
 def test_squash_of_one_commit() -> None:
-    """Its own title and message, as GitHub words it; the pull request's title where the settings say so."""
+    """The squash commit has GitHub's default words, or the pull request's title by the repository's settings."""
     own = [commit("Fix it\n\nBecause.\n")]
     assert squash_message(PrNumber(7), "Title", own, MergeRules()) == ("Fix it (#7)", "Because.")
     assert squash_message(PrNumber(7), "Title", own, MergeRules(title="PR_TITLE"))[0] == "Title (#7)"

@@ -158,7 +158,7 @@ def test_operations() -> None:
     ],
 )
 def test_operations_that_do_not_fit(flags: dict[str, Any], what: str) -> None:
-    """The error says what is missing or unknown."""
+    """The error names what is missing or unknown."""
     with pytest.raises(UsageError, match=what):
         applied(lines_of(STACK), Operation(**flags))
 

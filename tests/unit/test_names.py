@@ -57,7 +57,7 @@ def test_other_numbers_are_refused(value: int | str) -> None:
 
 @pytest.mark.parametrize("text", ["", "abc", "A" * 40, "g" * 40, "a" * 39, "a" * 41])
 def test_abbreviated_object_ids_are_refused(text: str) -> None:
-    """Only full ids are used: an abbreviation can come to name two objects."""
+    """Only full ids are used: an abbreviation can become ambiguous."""
     with pytest.raises(UsageError):
         oid(text)
 

@@ -48,7 +48,7 @@ PASSED = GateOutcome("build", Verdict.PASSED, 12.3, "cargo build", "rustc 1.95.0
 
 
 def test_only_what_passed_is_ticked() -> None:
-    """Passed is ticked; failed, unavailable and not run are not, and say so."""
+    """Passed is ticked; failed, unavailable and not run are listed unticked with the verdict."""
     note = reviewer_note(
         facts(
             ("build", PASSED),
@@ -95,7 +95,7 @@ def test_what_is_not_ticked_says_why(outcome: GateOutcome | None, accepted: bool
 
 
 def test_a_note_never_says_zero_of_six() -> None:
-    """A note without any verified gate says so in words."""
+    """A note without any verified gate has a sentence instead of a count."""
     assert "No gate has run on this commit yet:" in reviewer_note(facts(("build", None), ("test", None)))
     assert "No gate is verified on this commit:" in reviewer_note(facts(("build", None), ("msrv", UNAVAILABLE)))
 
@@ -125,7 +125,7 @@ def test_when_a_note_is_written(
     body: str,
     worth: bool,  # noqa: FBT001 -- a column of the table
 ) -> None:
-    """A note is written when it tells readers something, and takes nothing away from them."""
+    """A note is written if it has new information and removes none."""
     assert worth_writing(facts(("x", outcome), since=since), body) is worth
 
 
@@ -185,7 +185,7 @@ def test_no_text_is_another_line_or_invisible(text: str) -> None:
 
 
 def test_no_quoted_text_can_be_our_marker_or_a_mention() -> None:
-    """Markdown from outside closes no note and calls nobody."""
+    """Markdown from outside closes no note and mentions no user."""
     shown = for_markdown(f"{END} @octocat \x1b]0;x\x07\n- [x] fake")
     assert END not in shown
     assert "@octocat" not in shown
@@ -269,7 +269,7 @@ def test_what_reviewers_need_to_look_at_again() -> None:
 
 
 def test_a_template_of_the_users_own() -> None:
-    """It is fed the same facts; the commit, by which the checklist knows the note, is there in any case."""
+    """It gets the same facts; the commit, which the checklist needs, is in the note in any case."""
     own = "{% for gate in gates if gate.passed %}{{ gate.name }} {{ gate.seconds }} {% endfor %}{{ next | md }}"
     message = facts(("build", PASSED), ("clippy", None), next="<!-- x -->")
     note = written(message, Template("note.md.j2", own))
@@ -309,7 +309,7 @@ def test_a_copy_of_our_template_writes_our_note(since: Rebased | None) -> None:
     ],
 )  # fmt: skip
 def test_a_template_that_is_none(template: str, what: str) -> None:
-    """The file, the line where it is known, and why; whatever it raises, and however much it asks for."""
+    """The error has the file, the line if known, and the reason, for any exception and any memory use."""
     with pytest.raises(UsageError) as refused:
         written(facts(("build", PASSED)), Template("own.j2", template))
     assert refused.value.what.startswith(what)
@@ -341,7 +341,7 @@ def test_no_module_of_the_checkout_is_imported(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_description_that_has_no_room() -> None:
-    """The note loses its last lines and says how many; without any room it is refused, and nothing is cut off."""
+    """The note is shortened, with the number of dropped lines; without any room it is refused."""
     note = reviewer_note(facts(("build", PASSED), checks=tuple((f"c{n}", f"check {n}", None) for n in range(50))))
     placed = place("x" * (LONGEST - 1000), note)
     assert len(placed) <= LONGEST

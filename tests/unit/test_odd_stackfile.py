@@ -139,7 +139,7 @@ def test_a_fault_in_the_last_of_a_thousand_entries(tmp_path: Path, monkeypatch: 
 
 
 def fifo(path: Path) -> None:
-    """Make a FIFO that nobody writes to."""
+    """Make a FIFO without a writer."""
     os.mkfifo(path)
 
 

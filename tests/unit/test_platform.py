@@ -95,7 +95,7 @@ def own(session):
 
 
 def test_a_typo_in_stack_toml_fails_only_the_gates(repo: Repo) -> None:
-    """The other sessions of the noxfile run, and all are listed; the gates say what is wrong."""
+    """The other sessions of the noxfile run, and all are listed; the gates report the error."""
     (repo.path / "noxfile.py").write_text(NOXFILE)
     (repo.path / "stack.toml").write_text('schema = 1\ntrunck = "main"\n')
 

@@ -38,7 +38,7 @@ def test_titles_notes_and_numbers_are_harmless(change: str) -> None:
 
 
 def test_entries_may_come_and_go() -> None:
-    """A list of entries is a branch's own; what is asked of an entry that is left out goes with it."""
+    """A list of entries is a branch's own; the keys of a removed entry go with it."""
     check = '[[entry.check]]\nkind = "command"\nname = "c"\nrun = ["true"]\n'
     assert differences(BASE, BASE + check.replace("entry.check", "entry.check") + "") == ["entry[#1].check"]
     two = '[[entry]]\npr = 2\nbranch = "two"\n'

@@ -86,7 +86,7 @@ def test_a_line_of_git_notes_that_is_no_pair(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(("kind", "name"), [("commit", "read_commits"), ("tree", "trees")])
 def test_an_object_that_is_none(kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Headers as asked for, and content that is no such object: an answer that cannot be understood."""
+    """Headers are as expected, and the content is no such object: the response cannot be parsed."""
     answer = f"{OID} {kind} 3\nabc\n".encode()
     monkeypatch.setattr(process, "run", lambda argv, **_: process.Completed(tuple(argv), 0, answer, b"", 0.0))
     with pytest.raises(ExternalError, match="cannot be understood"):

@@ -1,4 +1,4 @@
-"""Names in printed commands are quoted: a branch name is chosen by whoever pushes it, and may be shell code."""
+"""Names in printed commands are quoted: anyone who pushes a branch chooses its name, which may be shell code."""
 
 from __future__ import annotations
 

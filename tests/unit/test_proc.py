@@ -105,7 +105,7 @@ def test_gh_of_the_own_environment_is_the_last_choice(tmp_path: Path, monkeypatc
 
 
 def test_gh_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says how to get it."""
+    """The error names the way to install it."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(UsageError, match="gh is not installed") as raised:
         process.run(["gh"], cwd=tmp_path, env={"PATH": "/nonexistent"}, timeout=10)

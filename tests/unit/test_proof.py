@@ -84,7 +84,7 @@ def test_the_verdict_of_receipts(receipts: list[Receipt], verdict: Verdict | Non
 )
 @pytest.mark.parametrize("exit_code", [0, 101])
 def test_a_receipt_of_another_question_is_stale(other: dict[str, object], why: str, exit_code: int) -> None:
-    """Passed or failed: what ran otherwise than it would run now is stale, and the reason is said."""
+    """A receipt of another command, toolchain or configuration is stale, passed or failed, with the reason."""
     receipt = replace(PASS, **{"exit_code": exit_code, **other})  # type: ignore[arg-type]  # fields by name
     found = prove(QUERY, known(receipt))
     assert found.verdict is Verdict.STALE

@@ -82,7 +82,7 @@ def test_bases_outside_the_stack(base: str, earlier: tuple[str, ...], outside: t
 
 
 def test_an_entry_without_a_pull_request_has_no_base_outside() -> None:
-    """GitHub knows nothing about it."""
+    """GitHub has no record of it."""
     assert bases_outside(STACK, None) == ()
 
 

@@ -16,7 +16,7 @@ def rows() -> list[list[str]]:
 
 
 def test_every_fault_has_a_row() -> None:
-    """1 to 60, none left out; each says what is done, and a test, "not yet", or why it is out of scope."""
+    """Rows 1 to 60 exist; each names the measure, and a test, "not yet", or the reason why it is out of scope."""
     assert [int(row[0]) for row in rows()] == list(range(1, 61))
     assert all(re.search(r"test_\w+\.py|scenarios/|not yet|out of scope", row[3]) for row in rows())
 

@@ -49,7 +49,7 @@ fn main() {
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the directory of a crate whose build script says which flags cargo gives it; CARGO_HOME is empty."""
+    """Return the directory of a crate whose build script prints the flags that cargo passes; CARGO_HOME is empty."""
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo-home"))
     crate = tmp_path / "outer/tree"
     (crate / ".cargo").mkdir(parents=True)

@@ -63,7 +63,7 @@ def test_the_toolchain_that_rust_toolchain_toml_names(place: Path) -> None:
 
 
 def test_the_toolchain_that_a_gate_names(place: Path) -> None:
-    """`cargo +1.70.0` without that toolchain; installing it as told suffices."""
+    """`cargo +1.70.0` without that toolchain is unavailable; the printed command installs it."""
     cause = missing(place, f"cargo +{ABSENT} check")
     assert cause is not None
     assert cause.fix == f"rustup toolchain install {ABSENT} --profile minimal"

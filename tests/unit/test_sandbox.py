@@ -58,7 +58,7 @@ class Jail:
 
     @contextlib.contextmanager
     def becoming_the_user(self) -> Iterator[None]:
-        """Prepare a command as whoever runs it: what belongs to us is theirs."""
+        """Prepare a command that runs with the owner's user id."""
         if not self.prefix:
             yield
             return

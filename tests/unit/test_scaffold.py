@@ -50,7 +50,7 @@ def test_your_default_goal_stays(written: Path, before: str, after: str) -> None
 
 
 def test_yes_and_pr_are_settings_of_the_tasks(written: Path) -> None:
-    """Without YES=1 the tasks ask, or refuse where nobody can answer."""
+    """Without YES=1 the tasks prompt, or refuse without a terminal."""
     make(written, "stack-rebase", "PR=519", "ARGS=--fresh")
     make(written, "stack-steps", "PR=519", "YES=1")
     _, called = make(written, "stack-status")
@@ -74,7 +74,7 @@ def test_beside_tasks_of_your_own_the_targets_call_ours(repo: Repo) -> None:
 
 
 def test_a_dry_run_writes_nothing(repo: Repo) -> None:
-    """It says what would be written."""
+    """The output lists what would be written."""
     found = init_files.write(repo.path, dry_run=True)
     assert [file.name for file in found if file.wrote] == ["tasks.py", "noxfile.py", "trunkline.mk", "Makefile"]
     assert [path.name for path in repo.path.iterdir()] == [".git"]

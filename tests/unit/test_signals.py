@@ -74,7 +74,7 @@ def test_an_interrupt_before_the_run_of_this_task_began(tmp_path: Path, monkeypa
 
 
 def test_a_terminal_that_is_gone_is_no_failure(tmp_path: Path) -> None:
-    """SIGHUP comes when nobody can read any more: the exit code stands, nothing else goes wrong."""
+    """After SIGHUP writes to the terminal fail: the exit code stays, without another error."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     script = AT_IMPORT.format(module="trunkline.commands.log", number=int(signal.SIGHUP), argv=["log"])
     gone, theirs = os.openpty()

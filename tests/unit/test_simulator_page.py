@@ -1,4 +1,4 @@
-"""docs/simulator.md says what the tests say now."""
+"""docs/simulator.md matches the tests."""
 
 from __future__ import annotations
 

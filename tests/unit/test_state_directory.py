@@ -57,7 +57,7 @@ def test_another_user_has_made_the_directory_before(tmp_path: Path) -> None:
 
 
 def test_everybody_could_replace_the_directory(tmp_path: Path) -> None:
-    """Above it all may write: theirs could stand in its place. In a sticky directory, as /tmp is, nobody can."""
+    """A world-writable parent lets others replace the directory; a sticky one, like /tmp, does not."""
     above = tmp_path / "open"
     above.mkdir()
     above.chmod(0o777)
@@ -112,7 +112,7 @@ def test_a_branch_leads_what_we_write_out_of_the_tree(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_without_end() -> None:
-    """Cargo.lock may be a link to a device: it has no hash, and nobody waits."""
+    """A Cargo.lock that links to a device has no hash, and reading it does not block."""
     assert execute._sha256(Path("/dev/zero")) == ""
     assert execute._sha256(Path("/dev/tty")) == ""
 

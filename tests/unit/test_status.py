@@ -90,7 +90,7 @@ def test_state_of_one(facts: EntryFacts, state: State) -> None:
 
 
 def test_billing_is_said() -> None:
-    """A billing failure says so with the annotation; where this machine's gates suffice, nothing waits for CI."""
+    """A billing failure is shown with the annotation; where local gates suffice, the entry does not wait for CI."""
     facts = _check("COMPLETED", "FAILURE", _BILLING)
 
     (standing,) = entry_states([facts], gates_suffice=False)

@@ -24,7 +24,7 @@ _UNHASHABLE = (Mapping, MutableSequence, MutableSet)
 
 
 def _frozen() -> Iterator[type]:
-    """Yield the values that stack.toml declares, gates, and what receipts are asked."""
+    """Yield the values of stack.toml, gates, and receipt queries."""
     for module in (stack, check, receipt, catalogue):
         for value in vars(module).values():
             if _is_value(value) and value.__module__ == module.__name__:

@@ -78,7 +78,7 @@ def view(
 
 
 def preview(tip: Oid) -> ReplayPreview:
-    """Return a planned replay of the first entry that comes to a tip."""
+    """Return a planned replay of the first entry with a given new tip."""
     plan = ReplayPlan(ONE, ONE, ONE, TRUNK, TRUNK, "merge base", (), "origin/main")
     return ReplayPreview(plan, Replay(tip, ()), Snapshot({}))
 

@@ -31,7 +31,7 @@ def steps_of(text: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_an_action_that_is_replaced_under_its_tag(settings: GateSettings) -> None:
-    """Each action is named by a commit, which nobody can move; a comment says which release that is."""
+    """Each action is pinned to a commit, which cannot be moved; a comment names its release."""
     text = text_of(settings)
     used = [step["uses"] for step in steps_of(text) if "uses" in step]
     assert len(used) == 5

@@ -27,5 +27,5 @@ class Reuse(Enum):
 
     @property
     def receipts(self) -> bool:
-        """Whether receipts may take the place of a run."""
+        """Return whether receipts may take the place of a run."""
         return self is Reuse.ALL
