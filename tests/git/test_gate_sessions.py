@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.repo import Repo
+from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import GateOverride, GateSettings
 from trunkline.gates import request, session
 from trunkline.gates.catalogue import catalogue
@@ -40,7 +41,7 @@ def _sessions(repo: Repo, patch: pytest.MonkeyPatch, *, fresh: bool = False) -> 
     for gate in gates:
         found.append(Counter())
         said: list[str] = []
-        options: dict[str, Any] = {"commit": "", "fresh": fresh, "clean": False, "chosen": NAMES}
+        options: dict[str, Any] = {"commit": "", "reuse": Reuse.by_flags(fresh=fresh, clean=False), "chosen": NAMES}
         assert session.run_session(asked, gate.name, run, say=said.append, **options) == ""
         found[-1]["receipt"] = said[-1].count("passed (receipt)")
     patch.undo()

@@ -156,7 +156,7 @@ def fill_in(
             next_command=task_command("init", "--update"),
         )
     numbered = [replace(each, number=number) if each.branch == branch else each for each in entries]
-    text_after = writing.mended(before.text, stack, numbered)
+    text_after = writing.with_entries(before.text, stack, numbered)
     if text_after != before.text:
         _write(git, step_context, entry, before, text=before.text, text_after=text_after)
 
