@@ -3,7 +3,7 @@
 Usage: .venv/bin/python tests/bench/status.py [PAIRS] [N,N,...]
 
 "Own" is the whole command less what `gh api graphql` took for the same question in the same run, whose answer status
-waits for while git looks. `--offline` asks nobody.
+waits for while git looks. `--offline` sends no request.
 """
 
 from __future__ import annotations

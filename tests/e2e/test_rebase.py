@@ -141,7 +141,7 @@ def test_dry_run_changes_nothing_and_says_what_would(landing: Landing) -> None:
 
 
 def test_a_dirty_checkout_of_another_branch_is_left_alone(landing: Landing) -> None:
-    """Edits, staged changes, untracked files and HEAD are what they were; the entry lands all the same."""
+    """Edits, staged changes, untracked files and HEAD are unchanged; the entry lands."""
     (landing.clone.path / "src/lib.rs").write_text("// edited\n")
     (landing.clone.path / "staged.txt").write_text("staged\n")
     landing.clone.git("add", "staged.txt")

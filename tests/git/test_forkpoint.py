@@ -100,7 +100,7 @@ def test_squash_merged_parent(stack: Repo) -> None:
 
 
 def test_rebase_merged_parent(stack: Repo) -> None:
-    """A rebase merge gives the parent new object ids; its head decides all the same."""
+    """A rebase merge gives the parent new object ids; its head still decides."""
     parent = stack.head("parent")
     stack.commit("trunk moved", {"other.txt": "x"})
     stack.git("switch", "--quiet", "--detach", "parent")

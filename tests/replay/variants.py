@@ -1,7 +1,7 @@
 """Stacks in which the owner of each commit is known: `pytest -n 0 tests/replay/variants.py [-k NAME]`.
 
 Each variant is something that people, colleagues or GitHub do to a stack. `status`, `plan`, `rebase`, `restack`,
-`land` and the note must come to the same own commits, and `git rebase --onto` with the known fork point gives the
+`land` and the note must find the same own commits, and `git rebase --onto` with the known fork point gives the
 expected trees. Every answer that a question prints is typed. Minutes long, so not collected by default.
 """
 

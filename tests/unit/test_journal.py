@@ -95,7 +95,7 @@ def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path, data: st.DataObject) -> 
 
 
 def test_the_same_value_in_other_bytes_is_seen(tmp_path: Path) -> None:
-    """An escape in the last line that is spelled otherwise means the same to JSON; it is damage all the same."""
+    """Another spelling of an escape in the last line is the same JSON value, and still damage."""
     path = written(tmp_path / "s")
     whole = path.read_bytes()
     at = whole.rindex(b"\\u001b")

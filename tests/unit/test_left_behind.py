@@ -63,7 +63,7 @@ def test_a_child_that_holds_the_output_open(tmp_path: Path) -> None:
 
 
 def test_a_child_in_a_session_of_its_own(tmp_path: Path) -> None:
-    """A daemon has left the process group; who adopts orphans finds it all the same."""
+    """A daemon that left the process group is found by the process that adopts orphans."""
     log = tmp_path / "log"
     script = OWN_SESSION.replace("BEGUN", BEGUN.replace('"', '\\"')).replace("DAEMON", DAEMON)
     argv = [sys.executable, "-c", script, str(log)]

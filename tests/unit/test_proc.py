@@ -57,7 +57,7 @@ def test_a_second_interrupt_leaves_no_child(tmp_path: Path, monkeypatch: pytest.
 def test_an_interrupt_right_after_the_start_leaks_nothing(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C between the start of a program and the moment we watch it: it is ended all the same."""
+    """Ctrl-C between the start of a program and its registration still ends the program."""
     begun: list[subprocess.Popen[bytes]] = []
     start = children.start
 

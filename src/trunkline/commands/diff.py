@@ -63,7 +63,7 @@ def since_review(view: View) -> EntryDiff:
 
     Raises:
         OwnCommitsUnknown: the user must decide which commits are the entry's own.
-        Refused: nobody has reviewed the pull request, or the remote no longer has the reviewed head.
+        Refused: the pull request has no review, or the remote no longer has the reviewed head.
     """
     tip, found = _head(view)
     review = last_review(view.github, view.entry.pr)

@@ -78,7 +78,7 @@ class Signature(msgspec.Struct, frozen=True):
     """The result of the verification of a signature.
 
     Attributes:
-        signer: the signer's names in the allowed-signers file, joined by commas; "": nobody there.
+        signer: the signer's names in the allowed-signers file, joined by commas; "": none.
         problem: why it does not count, or "".
     """
 

@@ -40,8 +40,8 @@ def push_all(
 ) -> tuple[str, ...]:
     """Push all updates, bottom first, and return messages for the user.
 
-    If the remote limits the number of refs per push, several pushes are made, bottom first, and a
-    message says so.
+    If the remote limits the number of refs per push, several pushes are made, bottom first, with a
+    message.
 
     Args:
         context: the stack's context.

@@ -80,7 +80,7 @@ def _resolves(git: Git, made: Commit, paused: records.Paused) -> bool:
 def _to_take(
     git: Git, at: str, paused: records.Paused, made: Sequence[Commit], *, is_changed: bool
 ) -> tuple[str, str] | None:
-    """Return why work is a resolution only if a person says so, and the command for it; None if it is one."""
+    """Return why work needs the user's confirmation to be a resolution, and the command; None if it needs none."""
     take = f"{at} commit --quiet --reuse-message={paused.rest[0]}"
     if len(made) > 1:
         squash = f"{at} reset --quiet --soft {paused.onto} && {take}"

@@ -1,6 +1,6 @@
 """Refuse directories in which cargo would read settings that another user wrote.
 
-cargo, rustup, rustfmt and clippy look for settings in every parent directory, whoever owns them
+cargo, rustup, rustfmt and clippy look for settings in every parent directory, also of other users
 (The Cargo Book, "Hierarchical structure"; the rustup book, "Overrides"). Several of these settings
 name programs to run.
 """

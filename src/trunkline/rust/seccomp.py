@@ -2,7 +2,7 @@
 
 Namespaces do not isolate everything: kernel keyrings, vsock, io_uring (whose operations no filter
 sees) and new user namespaces could be used to escape. A program with the set-user-ID bit would run
-as the user of the sandbox whoever starts it, also outside (the calls are those of systemd's
+as the user of the sandbox for every user that starts it, also outside (the calls are those of systemd's
 RestrictSUIDSGID). A filtered call fails with an error; the process is not killed.
 """
 

@@ -130,7 +130,7 @@ def head_moved(world: World, repository: Repository, pull: PullRequest) -> PullR
 
 
 def base_changed(repository: Repository, pull: PullRequest) -> PullRequest:
-    """Process a new base: dismiss approvals if a rule says so, since they are of another diff."""
+    """Process a new base: dismiss approvals if a rule requires it, because they are of another diff."""
     if rule_of(repository, pull).dismiss_retargeted:
         return replace(pull, reviews=tuple(_dismissed(review) for review in pull.reviews))
     return pull

@@ -56,7 +56,7 @@ class Resolved(EntryRecord, frozen=True, kw_only=True, tag="resolved"):
     """The decision about a conflicting commit: the commit to go on from, and whether the conflicting one is left out.
 
     Written: before the work tree is removed.
-    Resume: goes on from `new` after a kill; nobody has to resolve the conflict again.
+    Resume: continues from `new` after a kill, with the resolution of the conflict.
     Undo: ignores it.
     """
 

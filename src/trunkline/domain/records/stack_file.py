@@ -42,7 +42,7 @@ class StackFileWritten(Intent, frozen=True, kw_only=True, tag="stack-file-writte
 
     Written: before the file is replaced.
     Resume: writes the entries again unless the file has them.
-    Undo: restores the text if nobody has changed it since.
+    Undo: restores the text if it is unchanged since.
     """
 
     path: str
