@@ -236,7 +236,7 @@ def test_what_does_not_fit_is_not_believed(on_actions: Landing, tmp_path: Path) 
     assert "ran something else: true on tree" in found["fmt"][1]
 
 
-def test_a_stack_toml_that_is_not_tracked_is_said(on_actions: Landing) -> None:
+def test_a_stack_toml_that_is_not_tracked_is_reported(on_actions: Landing) -> None:
     """The machines would have none: refused before anything is lent or dispatched."""
     on_actions.clone.git("branch", "--quiet", "feat/one", "origin/feat/one")
     ran = on_actions.invoke("gates", "--pr", "518")
@@ -245,7 +245,7 @@ def test_a_stack_toml_that_is_not_tracked_is_said(on_actions: Landing) -> None:
     assert (runs(on_actions), lent(on_actions)) == ([], [])
 
 
-def test_a_missing_or_older_workflow_is_said(on_actions: Landing) -> None:
+def test_a_missing_or_older_workflow_is_reported(on_actions: Landing) -> None:
     """Without the workflow on trunk, or with an older one, the error names the fix; no temporary ref stays."""
     on_actions.author.git("switch", "--quiet", "main")
     on_actions.author.commit("older", {FILE: "name: x\non:\n  workflow_dispatch:\njobs: {}\n"})

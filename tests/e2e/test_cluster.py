@@ -200,7 +200,7 @@ def test_a_worker_dies_with_a_gate(landing: Landing, cluster: Cluster, tmp_path:
     assert "6 of 6 on" in out
 
 
-def test_what_a_gate_prints_is_told_while_it_runs(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
+def test_what_a_gate_prints_is_shown_while_it_runs(landing: Landing, cluster: Cluster, tmp_path: Path) -> None:
     """Its last line comes here, once a second at most; this gate ends only when it has."""
     cluster.worker("--resources", "gate=1")
     word = tmp_path / "word"

@@ -132,7 +132,7 @@ def test_hostile_titles_and_subjects_reach_the_terminal_harmless(landing: Landin
     assert "\\x1b]0;owned\\x07 theirs" in ran.err
 
 
-def test_tokens_never_reach_what_is_told(landing: Landing) -> None:
+def test_tokens_never_reach_what_is_printed(landing: Landing) -> None:
     """The token is in no output, no journal and no receipt."""
     canary = "sim"  # the simulator's only token; as a word of its own it occurs nowhere else in what is written
     ran = landing.invoke("rebase", "--pr", "519", "--json")

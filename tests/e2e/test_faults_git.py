@@ -185,7 +185,7 @@ def test_a_sparse_checkout_is_gated_whole(landing: YardLanding) -> None:
     assert not (landing.clone.path / "src/lib.rs").exists()
 
 
-def test_submodules_are_said(landing: YardLanding) -> None:
+def test_submodules_are_reported(landing: YardLanding) -> None:
     """A replay keeps a submodule; a gate that cannot check it out reports the reason."""
     author = landing.author
     author.git("switch", "--quiet", "feat/two")

@@ -91,7 +91,7 @@ def test_a_held_repository_says_who_holds_it(landing: YardLanding, task: str) ->
     assert landing.world() == before
 
 
-def test_a_dead_holder_blocks_nobody(landing: YardLanding) -> None:
+def test_a_dead_holder_does_not_block(landing: YardLanding) -> None:
     """A killed run leaves lock and text behind; the next one takes over."""
     landing.kill(Kill("record", "after", 12), "rebase", "--pr", "519")
     assert (landing.clone.path / ".git/trunkline/lease.json").is_file()

@@ -70,7 +70,7 @@ def test_a_failure_that_passes_is_not_seen(landing: YardLanding, kind: FaultKind
     assert_landed_once(landing)
 
 
-def test_retry_after_is_told(landing: YardLanding) -> None:
+def test_retry_after_is_reported(landing: YardLanding) -> None:
     """During the wait the output shows the reason and the requested time."""
     landing.github.inject(FaultKind.SECONDARY_LIMIT, match="Stack", status=429, headers={"Retry-After": "7"})
     ran = landing.invoke("rebase", "--pr", "519", **NO_WAIT)
@@ -163,7 +163,7 @@ def test_a_refusal_is_not_repeated(landing: YardLanding) -> None:
     assert len((landing.clone.path.parent / "bin/count").read_text().splitlines()) == 1
 
 
-def test_the_waits_grow_or_are_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_waits_grow_or_follow_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are 1, 2 and 4 seconds, or as Retry-After requests; they are scaled; four attempts in all."""
     monkeypatch.setenv("TRUNKLINE_WAIT_FACTOR", "1")
     slept: list[float] = []

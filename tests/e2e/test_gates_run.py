@@ -249,7 +249,7 @@ def _other_toolchain(rustup: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["bit flip", "truncation"])
-def test_a_damaged_receipt_is_ignored_and_said(bench: Bench, damage: str) -> None:
+def test_a_damaged_receipt_is_ignored_and_reported(bench: Bench, damage: str) -> None:
     """A receipt whose content does not match its name proves nothing, and the run reports it."""
     bench.one("fmt")
     (path,) = bench.receipts()

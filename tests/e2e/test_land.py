@@ -70,7 +70,7 @@ def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
     assert stack.world() == before
 
 
-def test_what_is_merged_is_said_first_and_last(stack: YardLanding) -> None:
+def test_what_is_merged_is_reported_first_and_last(stack: YardLanding) -> None:
     """In which order, before a long plan and behind it; and with the question, whose default is no."""
     ran = stack.invoke("land", "--dry-run")
     lines = ran.out.splitlines()

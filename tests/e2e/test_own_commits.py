@@ -48,7 +48,7 @@ def test_a_parent_amended_in_content_and_message_needs_no_answer(stack: YardLand
     assert subjects[-len(TWO[1] + THREE[1]) :] == TWO[1] + THREE[1]
 
 
-def test_a_childs_commit_taken_back_from_the_parents_branch_is_asked_about(stack: YardLanding) -> None:
+def test_a_childs_commit_taken_back_from_the_parents_branch_is_a_question(stack: YardLanding) -> None:
     """Pushed to #518 by mistake and removed by force-push: restack prompts, and both printed answers work."""
     author = stack.author
     author.git("switch", "--quiet", "feat/one")
@@ -67,7 +67,7 @@ def test_a_childs_commit_taken_back_from_the_parents_branch_is_asked_about(stack
     assert_stacked(stack, ONE, TWO, THREE)
 
 
-def test_a_commit_that_trunk_dropped_is_asked_about(stack: YardLanding) -> None:
+def test_a_commit_that_trunk_dropped_is_a_question(stack: YardLanding) -> None:
     """Trunk is force-pushed without the commit that the bottom entry was rebased onto."""
     assert stack.invoke("restack").code == 0
     author = stack.author

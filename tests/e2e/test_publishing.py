@@ -67,7 +67,7 @@ def test_what_is_published_is_named(landing: YardLanding) -> None:
 
 
 @pytest.mark.gh
-def test_a_chain_is_told_how_to_be_published(landing: YardLanding) -> None:
+def test_a_refused_chain_prints_the_whole_chain(landing: YardLanding) -> None:
     """The printed command is the whole chain of tasks."""
     assert landing.unattended("rebase", "--pr", "519", "--no-push").code == 0
     ran = landing.unattended("push", "ready", "note", TRUNKLINE_PR="519")
@@ -111,7 +111,7 @@ def test_the_default_answer_is_no(landing: YardLanding, typed: bytes) -> None:
 
 
 @pytest.mark.gh
-def test_a_terminal_is_asked_once(landing: YardLanding) -> None:
+def test_a_terminal_prompts_once(landing: YardLanding) -> None:
     """One prompt for push, ready and note of a rebase; --yes and the variable answer it; undo prompts too."""
     ran = landing.on_terminal("rebase", "--pr", "519", typed=b"y\n")
     assert (ran.code, ran.out.count("Publish? [y/N]")) == (0, 1), ran.out

@@ -20,7 +20,7 @@ def parent_of(landing: Landing, branch: str, count: int) -> str:
     return landing.clone.git("rev-parse", f"origin/{branch}~{count}")
 
 
-def test_statuses_are_published_where_asked_for(landing: Landing) -> None:
+def test_statuses_are_published_on_request(landing: Landing) -> None:
     """One for each gate that a receipt proves, on the pushed commit; once; and they are no CI of GitHub's."""
     path = landing.clone.path / "stack.toml"
     path.write_text(path.read_text().replace("[gates]", "[publish]\nstatuses = true\n\n[gates]", 1))
@@ -212,7 +212,7 @@ def test_every_way_a_parent_is_merged(open_stack: Landing, method: str) -> None:
     assert open_stack.pr(519)["base"] == "main"
 
 
-def test_a_billing_failure_is_said_and_blocks_nothing(landing: Landing) -> None:
+def test_a_billing_failure_is_reported_and_blocks_nothing(landing: Landing) -> None:
     """CI that does not start for want of money is neither red nor green."""
     landing.github.add_billing_failure(SLUG, landing.heads[519])
     ran = landing.invoke("verify-merged", "--pr", "519")
@@ -304,7 +304,7 @@ def test_the_journal_tells_it_all(landing: Landing) -> None:
     assert done["data"]["facts"]["old"] == landing.heads[519]
 
 
-def test_a_second_run_is_told_who_holds_the_repository(landing: Landing) -> None:
+def test_a_second_run_names_the_run_that_holds_the_lock(landing: Landing) -> None:
     """The second of two simultaneous runs ends with exit code 5; after the first has ended, the lock is free."""
     state = landing.clone.path / ".git/trunkline"
     (state / "lease.json").write_text(json.dumps({"pid": 1, "since": "2025-11-19T10:00:00+00:00", "run": "other"}))
@@ -350,7 +350,7 @@ def test_a_pre_push_hook_may_refuse(landing: Landing) -> None:
     assert landing.pr(519)["draft"] is False
 
 
-def test_a_server_side_refusal_is_told(landing: Landing) -> None:
+def test_a_server_side_refusal_is_reported(landing: Landing) -> None:
     """A hook of the remote rejects the ref: exit 5, the remote's reason is shown, the branch is as it was."""
     hook = landing.github.bare(SLUG) / "hooks/update"
     hook.write_text("#!/bin/sh\necho 'protected branch' >&2\nexit 1\n")

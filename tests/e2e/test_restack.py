@@ -225,7 +225,7 @@ def test_a_commit_that_trunk_has_already_is_left_out_on_request(open_stack: Yard
 
 
 @pytest.mark.parametrize(("typed", "left_out"), [(b"y\ny\n", True), (b"y\n\n", False), (b"y\n\4", False)])
-def test_on_a_terminal_a_person_is_asked(open_stack: YardLanding, typed: bytes, *, left_out: bool) -> None:
+def test_a_terminal_prompts(open_stack: YardLanding, typed: bytes, *, left_out: bool) -> None:
     """An emptied commit is dropped only after a yes; an empty answer and Ctrl-D are none."""
     author = open_stack.author
     author.git("switch", "--quiet", "main")

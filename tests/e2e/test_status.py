@@ -41,7 +41,7 @@ def test_after_the_parent_was_merged(stack: YardLanding) -> None:
     assert stack.world() == before
 
 
-def test_offline_asks_nobody(stack: YardLanding) -> None:
+def test_offline_sends_no_request(stack: YardLanding) -> None:
     """Without a request, status shows git's local state and is marked as offline."""
     stack.clone.git("fetch", "--quiet", "origin", env=stack.environment())
     before = stack.github.requests()
@@ -51,7 +51,7 @@ def test_offline_asks_nobody(stack: YardLanding) -> None:
     assert picture["notes"] == ["offline: GitHub's state is unknown; origin is as of the last fetch"]
 
 
-def test_a_failed_gate_is_told_everywhere(stack: YardLanding) -> None:
+def test_a_failed_gate_is_reported_everywhere(stack: YardLanding) -> None:
     """`gates --json` has every verdict although it failed; status and report then show which one, and since when."""
     path = stack.clone.path / "stack.toml"
     path.write_text(path.read_text().replace('[gates.test]\nrun = ["true"]', '[gates.test]\nrun = ["false"]'))
@@ -133,7 +133,7 @@ def test_a_pull_request_that_base_deletion_closed(stack: YardLanding) -> None:
     assert picture["next"] == "invoke rescue --pr 520"
 
 
-def test_who_reviews_what_they_asked_and_a_renamed_branch(stack: YardLanding) -> None:
+def test_reviewers_their_requests_and_a_renamed_branch(stack: YardLanding) -> None:
     """Reviewers by name, open threads counted, failed checks by name; a branch renamed on GitHub is reported."""
     stack.github.review(SLUG, 520, "grace", state="CHANGES_REQUESTED", threads=2)
     stack.github.add_check_run(SLUG, stack.pr(520)["head_oid"], "ci / build", conclusion="FAILURE")

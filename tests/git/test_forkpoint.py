@@ -236,7 +236,7 @@ def test_a_hand_made_rebase_that_dragged_the_parent_along(stack: Repo) -> None:
     assert subjects(found.of_kind(CommitClass.COPY)) == ["parent one", "parent two"]
 
 
-def test_a_hand_made_rebase_onto_half_of_the_parent_is_asked_about(stack: Repo) -> None:
+def test_a_hand_made_rebase_onto_half_of_the_parent_is_a_question(stack: Repo) -> None:
     """Trunk took only half of the parent: leaving its copies out would change the result."""
     parent = stack.head("parent")
     stack.git("switch", "--quiet", "main")

@@ -366,7 +366,7 @@ def test_times_in_the_future(place: Place) -> None:
     assert place.gate() == set()
 
 
-def test_a_layout_that_nobody_knows(place: Place) -> None:
+def test_an_unknown_layout(place: Place) -> None:
     """Another cargo may keep its records elsewhere: then nothing can be kept."""
     (place.debug / ".fingerprint").rename(place.debug / "records")
     place.repo.commit("nothing")

@@ -83,7 +83,7 @@ def test_a_ref_that_moved_meanwhile_is_refused_and_the_next_one_moves(
     assert (repo.head("main"), repo.head("side")) == (commits[1], commits[0])
 
 
-def test_a_lock_is_told(git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]) -> None:
+def test_a_lock_is_reported(git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]) -> None:
     """A lock that another git holds is reported as a lock, not as a move."""
     (repo.path / ".git/refs/heads/main.lock").touch()
     with (
@@ -94,10 +94,10 @@ def test_a_lock_is_told(git: Git, repo: Repo, held: RepositoryLock, commits: lis
     assert repo.head("main") == commits[2]
 
 
-def test_a_git_that_was_killed_is_missed_by_nobody(
+def test_a_git_that_was_killed_is_started_again(
     git: Git, repo: Repo, held: RepositoryLock, commits: list[Oid]
 ) -> None:
-    """Another one moves what it was to move."""
+    """A new process makes the move."""
     with local_refs.update_ref_session(git, held, why="restack"):
         local_refs.move_ref(git, held, MAIN, new=commits[0], old=commits[2], why="one")
         os.killpg(git.sessions[0].child.pid, signal.SIGKILL)

@@ -733,7 +733,7 @@ def test_the_journal_keeps_real_values(stack: Desk, monkeypatch: pytest.MonkeyPa
     process.secrets.cache_clear()
 
 
-def test_a_resumed_replay_knows_which_signatures_it_drops(paused: Desk) -> None:
+def test_a_resumed_replay_lists_the_dropped_signatures(paused: Desk) -> None:
     """Signatures recorded at the pause are named at the end, too."""
     run = next(iter(journal.runs(paused.state)))
     assert run.pause is not None

@@ -130,7 +130,7 @@ def test_a_remote_that_shows_a_push_late_is_read_again(
     assert (remote.head("one"), len(spoken)) == (ours, 1)
 
 
-def test_a_push_that_is_never_shown_is_said_to_be_pushed(
+def test_a_push_that_is_never_shown_is_reported_as_pushed(
     repo: Repo, remote: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading again is bounded; the error does not claim that the branch is as it was."""

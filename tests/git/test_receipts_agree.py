@@ -415,7 +415,7 @@ def fails_on_both(ground: GateWorkspace, on_base: dict[str, str]) -> None:
     ground.store.write(on_trunk, b"")
 
 
-def test_a_gate_that_fails_on_the_base_too_is_said_to(ground: GateWorkspace) -> None:
+def test_a_gate_that_fails_on_the_base_too_is_marked(ground: GateWorkspace) -> None:
     """By the receipt of the base's tree, without asking: in the refusal, the note and the JSON; it still stops."""
     fails_on_both(ground, SAME)
     tip, trunk = ground.repo.head(), ground.repo.head("main")

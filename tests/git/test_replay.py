@@ -84,7 +84,7 @@ def test_user_configuration_changes_nothing(diverged: Repo) -> None:
     assert not (diverged.path / "ran-a-hook").exists()
 
 
-def test_a_patch_that_trunk_has_already_is_kept_and_told(diverged: Repo) -> None:
+def test_a_patch_that_trunk_has_already_is_kept_and_reported(diverged: Repo) -> None:
     """A commit of the child's own that trunk cherry-picked is not dropped; it is kept, empty (faults 7 and 8)."""
     diverged.git("cherry-pick", "topic~3")
     git = diverged.adapter
@@ -94,7 +94,7 @@ def test_a_patch_that_trunk_has_already_is_kept_and_told(diverged: Repo) -> None
     assert done.emptied == (done.mapped[0][1],)
 
 
-def test_a_commit_that_was_made_empty_is_not_told(diverged: Repo) -> None:
+def test_a_commit_that_was_made_empty_is_not_reported(diverged: Repo) -> None:
     """`git commit --allow-empty`, to start CI again: kept as it is, and nothing to ask about."""
     diverged.git("switch", "--quiet", "topic")
     diverged.git("commit", "--quiet", "--allow-empty", "-m", "start CI")

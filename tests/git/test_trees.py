@@ -165,7 +165,7 @@ def loose(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("count", [3, 60])
-def test_objects_that_wait_are_there_when_git_is_asked(repo: Repo, count: int) -> None:
+def test_objects_that_wait_are_there_when_git_reads_them(repo: Repo, count: int) -> None:
     """A few as files, many as one pack; not before a git command names one of them, by argument or on its input."""
     base = repo.commit("start", {"a": "1\n"})
     git = repo.adapter

@@ -163,7 +163,7 @@ SAML = {
 
 
 @pytest.mark.parametrize(("status", "headers", "body", "url"), SAML.values(), ids=SAML)
-def test_single_sign_on_is_told_with_its_address(status: int, headers: str, body: object, url: str) -> None:
+def test_single_sign_on_is_reported_with_its_address(status: int, headers: str, body: object, url: str) -> None:
     """Exit 4, whatever else the answer looks like; the next command opens the page."""
     done = printed(json.dumps(body).encode(), status=status, code=1, headers=headers)
     for judge in (rest_response, responses.graphql_response):

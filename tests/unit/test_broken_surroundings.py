@@ -33,7 +33,7 @@ def test_what_a_file_system_refuses_is_no_defect(error: OSError, capsys: pytest.
     assert "cannot be" in capsys.readouterr().err
 
 
-def test_a_defect_is_told_where_no_log_can_be_written(
+def test_a_defect_is_reported_where_no_log_can_be_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The disk is full while a defect is reported: exit 70, no traceback."""

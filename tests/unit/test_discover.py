@@ -100,7 +100,7 @@ def test_discover(prs: list[OpenPullRequest], stacks: list[list[int]], left_out:
     assert left_out == found.left_out
 
 
-def test_alone_when_asked_for() -> None:
+def test_alone_on_request() -> None:
     """A single pull request on trunk is a stack of one where the user wants all."""
     found = discover([_pr(1, "main", "a"), _pr(2, "a", "b"), _pr(3, "main", "x")], "main", alone=True)
 
@@ -120,7 +120,7 @@ def _declared(*heads: str) -> list[Entry]:
     return [Entry(PrNumber(" abcdefgh".index(head)), branch_name(head), "") for head in heads]
 
 
-def test_each_way_a_stack_changes_is_said() -> None:
+def test_each_way_a_stack_changes_is_reported() -> None:
     """Inserted, appended, closed, never there, moved out of the stack, merged."""
     out = _pr(4, "release", "d")
     stack = (_pr(7, "main", "g"), _pr(2, "g", "b"), _pr(3, "b", "c"), _pr(8, "c", "h"))

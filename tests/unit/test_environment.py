@@ -55,7 +55,7 @@ def test_a_person_adds_what_their_credential_helper_needs(monkeypatch: pytest.Mo
     assert "GH_TOKEN" not in process.environment()
 
 
-def test_gh_talks_to_the_host_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gh_talks_to_the_host_that_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """No colour, no pager, no other host or repository, whatever the caller's shell has set."""
     monkeypatch.setenv("GH_HOST", "elsewhere.example")
     kept = GitHub._environment()

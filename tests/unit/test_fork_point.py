@@ -86,7 +86,7 @@ def test_a_parent_amended_in_content_and_message_is_matched_by_author_and_date()
     assert found.about == "an earlier head of #1"
 
 
-def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_asked_about() -> None:
+def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_a_question() -> None:
     """Of two commits with the same author line the parent's one version uses up one; the other has vanished."""
     p1, c1, _ = chain = tuple(structs.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "c1", "c2"))
     amended = structs.replace(p1, oid=name("amended"), message=b"amended\n", patch_id="")
@@ -166,7 +166,7 @@ def test_exact_copies_of_what_a_parent_got_later_are_left_out() -> None:
         assert (list(found.own), found.questions) == (left, ())
 
 
-def test_only_the_topmost_vanished_run_is_asked_about() -> None:
+def test_only_the_topmost_vanished_run_is_a_question() -> None:
     """A deeper commit without a match is the parent's: something above it was recognised."""
     p1, p2, _ = chain = line("p1", "p2", "c1")
     again = structs.replace(p2, oid=name("again"))
@@ -246,7 +246,7 @@ def test_above_a_certain_parent_only_exact_copies_of_those_below_are_left_out() 
     assert subjects(decide(evidence(chain, on, exact, absorbed=1)).own) == ["c2"]
 
 
-def test_a_likeness_that_is_not_proven_is_asked_about() -> None:
+def test_a_likeness_that_is_not_proven_is_a_question() -> None:
     """The commits look like the parent's, yet leaving them out would change the result."""
     found = decide(likeness())
     assert [(question.kind, subjects(question.commits)) for question in found.questions] == [
@@ -304,7 +304,7 @@ def test_the_last_commit_of_an_entry_is_never_taken_for_a_copy() -> None:
     assert decide(evidence(chain, parent, absorbed=1)).own == (only,)
 
 
-def test_what_trunk_dropped_is_asked_about() -> None:
+def test_what_trunk_dropped_is_a_question() -> None:
     """Trunk was force-pushed without a commit that the branch sits on."""
     dropped, c1 = chain = line("dropped", "c1")
     trunk = Parent("main", (head(dropped, chain, current=False),), trunk=True)
@@ -332,7 +332,7 @@ def test_a_clean_merge_of_trunk_is_no_own_commit() -> None:
     assert (found.own, found.of_kind(CommitClass.MERGE)) == ((c1, c2), (merge,))
 
 
-def test_a_merge_resolved_by_hand_is_told_apart() -> None:
+def test_a_merge_resolved_by_hand_is_recognised() -> None:
     """Its tree is not what git merges by itself."""
     c1 = commit("c1")
     merge = commit("merge", c1.oid, name("trunk tip"))

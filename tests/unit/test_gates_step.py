@@ -66,7 +66,7 @@ def failed(name: str, log: str = "") -> GateOutcome:
     return GateOutcome(name, Verdict.FAILED, log=log).because(LOCK)
 
 
-def test_everything_that_is_missing_is_said_before_the_first_gate_runs() -> None:
+def test_everything_that_is_missing_is_reported_before_the_first_gate_runs() -> None:
     """Both causes, each once with all its gates, how to fix them, and how to go on without what is unavailable."""
     with pytest.raises(CheckFailed) as refused:
         gates._refuse_first(context(), TIP, (failed("build"), unavailable("msrv"), failed("test")))
@@ -139,7 +139,7 @@ def test_gates_with_one_cause_are_one_failure(tmp_path: Path, monkeypatch: pytes
     assert 'nox -s "gates(build)" -- --commit aaaaaaa' in error.next_commands
 
 
-def test_a_cause_is_told_once_while_gates_run() -> None:
+def test_a_cause_is_reported_once_while_gates_run() -> None:
     """The gates after the first one name it instead."""
     lines: list[str] = []
     reporter: Any = SimpleNamespace(progress=lines.append, running=lambda *_: None)

@@ -52,7 +52,7 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
     assert (run.state, run.damaged) == ("interrupted", "")
 
 
-def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_the_journal_is_private(tmp_path: Path) -> None:
     """The state directory is 0700 and the journal 0600."""
     path = written(tmp_path / "s")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

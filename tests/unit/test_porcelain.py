@@ -95,7 +95,7 @@ def test_an_object_that_is_none(kind: str, name: str, tmp_path: Path, monkeypatc
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(content=st.binary(max_size=80), depth=st.sampled_from([0, 100_000]))
-def test_any_receipt_is_read_or_said_to_be_corrupt(tmp_path: Path, content: bytes, depth: int) -> None:
+def test_any_receipt_is_read_or_reported_as_corrupt(tmp_path: Path, content: bytes, depth: int) -> None:
     """Even one whose name holds its hash, or whose brackets never end."""
     content = b"[" * depth + content
     path = tmp_path / f"x-{hashlib.sha256(content).hexdigest()[:16]}.json"

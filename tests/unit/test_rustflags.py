@@ -115,7 +115,7 @@ def test_files_of_every_place_are_read(tree: Path, tmp_path: Path) -> None:
     assert found(tree).rustc == given(tree) == ("--cfg", "home", "--cfg", "above", "--cfg", "included")
 
 
-def test_without_a_file_that_names_flags_cargo_is_not_asked(tree: Path) -> None:
+def test_without_a_file_that_names_flags_cargo_is_not_run(tree: Path) -> None:
     """A mirror or an alias is no flag; an escaped key may be one."""
     config = tree / ".cargo/config.toml"
     config.write_text('[alias]\nx = "check"\n[net]\noffline = true\n')

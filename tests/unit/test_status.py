@@ -89,7 +89,7 @@ def test_state_of_one(facts: EntryFacts, state: State) -> None:
     assert state is standing.state
 
 
-def test_billing_is_said() -> None:
+def test_billing_is_reported() -> None:
     """A billing failure is shown with the annotation; where local gates suffice, the entry does not wait for CI."""
     facts = _check("COMPLETED", "FAILURE", _BILLING)
 
@@ -170,14 +170,14 @@ def test_every_state_has_a_next_command(state: State) -> None:
         ),
     ],
 )
-def test_who_reviews_and_what_they_asked(changes: dict[str, object], message: str) -> None:
+def test_reviewers_and_their_requests(changes: dict[str, object], message: str) -> None:
     """By name; what is open is counted."""
     pr = _with(**changes).pr
     assert pr is not None
     assert review_summary(pr) == message
 
 
-def test_a_branch_renamed_on_github_is_said() -> None:
+def test_a_branch_renamed_on_github_is_reported() -> None:
     """Before what git could mend: a push would go to a branch that no pull request has any more."""
     (standing,) = entry_states([replace(_FACTS, branch="b", off_base=_OFF)], gates_suffice=False)
     assert (standing.state, standing.why) == (State.RENAMED, ("GitHub has a, stack.toml has b",))
