@@ -61,7 +61,7 @@ def test_a_landing_waits_for_a_persons_word(landing: Landing) -> None:
         "next: invoke checks --pr 519 --tick read-it --reason WHY",
         "next: invoke continue",
     ]
-    assert "read-it (Somebody has read the docs): nobody has ticked it" in stopped.out + stopped.err
+    assert "read-it (Somebody has read the docs): not ticked yet" in stopped.out + stopped.err
     assert landing.remote_head("feat/two") == landing.heads[519]
     ticked = landing.invoke(*TICK)
     assert (ticked.code, ">: every line" in ticked.out) == (0, True), ticked.out + ticked.err

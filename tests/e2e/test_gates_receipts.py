@@ -117,7 +117,7 @@ def test_receipts_are_listed_and_verified(invoke: Invoke, gated: Repo) -> None:
     receipts[0].write_bytes(content[:-20] + b"?" + content[-19:])
     verified = invoke(repo, "receipts.verify")
     assert verified.code == 1
-    assert f"{receipts[0]}: its content is not what its name says" in verified.err
+    assert f"{receipts[0]}: its content does not match its name" in verified.err
     receipts[0].write_bytes(content)
     log = next(receipts[0].parent.glob("*.log"))
     log.write_bytes(log.read_bytes() + b"x")

@@ -146,7 +146,7 @@ def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
     differing = history.differing(git, git.tree(tip), tree)
     if differing:
         raise Refused(
-            f"{here.entry.full_label}: the rewritten commits would not come to your files",
+            f"{here.entry.full_label}: the rewritten commits would not give the files of your checkout",
             why=f"they differ in {', '.join(differing)}: the branch is not based on its own commits alone;"
             " nothing was changed",
             next_command=("git stash", task_command("restack")),

@@ -300,7 +300,7 @@ def _account(github: GitHub) -> Iterator[Finding]:
             "sign-in", f"{repository.slug} is archived", Health.ERROR, f"gh repo unarchive {repository.slug}"
         )
     may = permission in _MAY_PUSH
-    fix = "" if may else f"gh auth login --hostname {repository.host}   # as somebody who may push"
+    fix = "" if may else f"gh auth login --hostname {repository.host}   # as a user with write access"
     yield Finding("sign-in", message, Health.OK if may else Health.ERROR, fix)
 
 

@@ -125,7 +125,7 @@ def nothing_to_do(intended: Plan) -> Outcome | None:
     """Return the outcome of a plan that would change nothing; else None."""
     if intended.publishes or any(step.name is StepName.CREATE for step in intended.steps):
         return None
-    return Outcome("nothing to do", "every branch is pushed, every pull request is there", StepStatus.NOTHING)
+    return Outcome("nothing to do", "every branch is pushed, and every pull request exists", StepStatus.NOTHING)
 
 
 def run(context: Context, intended: Forecast | None = None, *, up_to: EntryKey | None = None) -> RunResult:

@@ -91,7 +91,7 @@ def _evaluated(
 def _unticked(subject: Subject, check: ManualCheck) -> GateOutcome:
     earlier = stale_tick(subject, check)
     if earlier is None:
-        why = "nobody has ticked it"
+        why = "not ticked yet"
     else:
         why = f"the tree has changed since {earlier.summary} ({earlier.started[:10]}, tree {earlier.tree[:7]})"
     return GateOutcome(check.name, Verdict.FAILED, command=gate_of(subject, check).command_line, diagnosis=why)

@@ -64,7 +64,7 @@ def require_encryption(address: str, *, insecure: bool, say: Callable[[str], Non
         if not insecure:
             raise Refused(
                 f"{address} is neither encrypted nor authenticated",
-                why="whoever reaches it, or stands between, can run commands on every worker: use tls://, or write"
+                why="anyone who reaches it, or is between, can run commands on every worker: use tls://, or write"
                 " `insecure = true` in [gates] of stack.toml",
                 next_command="${EDITOR:-vi} stack.toml",
             )

@@ -134,7 +134,7 @@ _RULE_NAMES = {
     "REQUIRED_LINEAR_HISTORY": "linear history",
     "REQUIRED_REVIEW_THREAD_RESOLUTION": "resolved conversations",
     "REQUIRED_DEPLOYMENTS": "deployments",
-    "UPDATE": "nobody may update it",
+    "UPDATE": "no one may update it",
 }
 
 

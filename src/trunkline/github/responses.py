@@ -70,7 +70,7 @@ def parsing(response: Response) -> Iterator[None]:
         yield
     except (LookupError, ValueError) as error:
         raise TransientError(
-            "GitHub's response is not what its schema says",
+            "GitHub's response does not match its schema",
             why=f"{type(error).__name__}: {error}",
             command=command_line(response.done),
             next_command="gh api rate_limit",

@@ -135,7 +135,7 @@ def _nothing_resolved(path: Path, paused: records.Paused) -> Pause:
         f"nothing was resolved: {path} holds nothing of commit {short(commit)}",
         why=f"the commit of {paused.full_label} would be pushed empty.\n"
         f"To resolve it: pick it again, resolve, `git add`, then {task_command('continue')}.\n"
-        f"To leave it out, because what it does is there already or is not wanted: {task_command('skip')}.\n"
+        f"To leave it out, because its change is on the base already or is not wanted: {task_command('skip')}.\n"
         f"To go back to before the run: {task_command('abort')}.",
         next_command=(again, task_command("skip"), task_command("abort")),
     )

@@ -339,7 +339,7 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
         remote, tracking = context.stack.remote, tracking_ref(context.stack.remote, name)
         if refs.read_ref(context.git, tracking) is not None:  # pushed again right before: git dropped the setting
             local_refs.set_upstream(context.git, step_context.lock, remote, name)
-        return Outcome("branch", f"{name} is there again, at {short(old)}")
+        return Outcome("branch", f"{name} is restored to {short(old)}")
     here = context.observer.local_now(context.entry.branch).checked_out
     if here and change.index is not None and change.index_left is not None:
         # Before the branch: a killed process is then taken up here.

@@ -52,7 +52,7 @@ def deleted(view: View) -> Refused:
     remote, head = view.stack.remote, view.pull_request().head_oid
     return Refused(
         f"{view.entry.label}: branch {view.entry.branch} no longer exists on {remote}",
-        why="somebody deleted it; it is not created again by itself, because that could be on purpose",
+        why="somebody deleted it, perhaps on purpose; only a command creates it again",
         next_command=f"git push {shlex.quote(remote)} {head}:{shlex.quote(branch_ref(view.entry.branch))}",
     )
 

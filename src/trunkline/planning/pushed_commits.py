@@ -147,6 +147,6 @@ def paused(scope: Scope, found: tuple[Commit, ...]) -> Paused:
     return Paused(
         f"{entry.full_label}: {count} pushed to {scope.stack.remote} since this run began",
         why="\n".join(listed(found))
-        + "\nnobody who began the run has seen that: --yes does not cover it. Take it in, or go back:",
+        + "\nthe plan did not show it, so --yes does not cover it. Include it, or go back:",
         next_command=(task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]), task_command("abort")),
     )

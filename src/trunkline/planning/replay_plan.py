@@ -208,7 +208,7 @@ def against_merge(scope: Scope, work: ReplayPlan, done: Replay) -> str:
     raise Refused(
         f"{scope.entry.full_label}: the replay and git's own merges of the same commits disagree in {listed};"
         " nothing was changed",
-        why="trunkline's merge of trees and git's come to different trees: please report it",
+        why="trunkline's merge and git's give different trees: please report it",
         command=f"git range-diff {ranges}",
         stderr=git.query("range-diff", "--no-color", *ranges.split()).text,
         next_command=f"git diff {merged.tree} {tip}",

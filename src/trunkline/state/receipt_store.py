@@ -141,7 +141,7 @@ def parse_receipt(name: str, content: bytes) -> Receipt | str:
         content: the file's content.
     """
     if not name.endswith(f"{hashlib.sha256(content).hexdigest()[:16]}.json"):
-        return "its content is not what its name says"
+        return "its content does not match its name"
     try:
         return receipt_of(json.loads(content))
     except RecursionError:

@@ -147,7 +147,7 @@ def _reason_to_keep(view: View, pr: PullRequest, based_on_it: Sequence[PrNumber]
     local = view.local
     for where, tip in (("here", local.local), (f"on {view.stack.remote}", local.remote)):
         if tip not in {None, pr.head_oid}:
-            return f"it holds {short(tip or pr.head_oid)} {where}, which is not what was merged"
+            return f"it holds {short(tip or pr.head_oid)} {where}, which is not the merged commit"
     if based_on_it:
         listed = ", ".join(f"#{number}" for number in based_on_it)
         return f"{listed} {'is' if len(based_on_it) == 1 else 'are'} based on it, and would be closed"

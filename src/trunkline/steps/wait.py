@@ -196,6 +196,6 @@ def _stop(view: View, found: Readiness) -> TrunklineError:
 def _draft_again(what: str, number: PrNumber) -> Paused:
     return Paused(
         what,
-        why="somebody made it a draft again; only they know whether it is to land",
+        why="somebody made it a draft again, perhaps to hold it back",
         next_command=(f"gh pr ready {number}", task_command("continue"), task_command("abort")),
     )

@@ -41,7 +41,7 @@ def _refuse_open_parents(path: Path) -> None:
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise Refused(
                 f"{parent} can be written by every user",
-                why=f"whoever does could put their own directory in the place of {path}",
+                why=f"another user could put a directory of theirs in the place of {path}",
                 next_command=f"chmod o-w {shlex.quote(str(parent))}",
             )
 
@@ -58,7 +58,7 @@ def write_inside(top: Path, name: PurePosixPath, content: bytes) -> Path:
         if folder.is_symlink():
             raise Refused(
                 f"{folder} is a link, and nothing is written behind it",
-                why="whoever made it chose where it leads",
+                why="another user may have chosen where it leads",
                 next_command=f"ls -l {shlex.quote(str(folder))}",
             )
         folder.mkdir(exist_ok=True)

@@ -58,7 +58,7 @@ def _write_tasks(session: TaskSession, *, alone: bool) -> None:
     if alone:
         raise UsageError(
             "--write-tasks excludes --check and --update",
-            why="it writes the files that are not there, and says of the others what they lack",
+            why="it writes the missing files, and names what the existing ones lack",
             next_command=task_command("init", "--write-tasks"),
         )
     files = init_files.write(dry_run=session.dry_run)
@@ -168,9 +168,7 @@ def _print_written(session: TaskSession, path: Path, trunk: str) -> None:
     if trunk:
         _print_add(session, path, trunk)
     else:
-        session.terminal.line(
-            "  untracked, and hidden from git status: it is there on every branch; --track keeps it in git"
-        )
+        session.terminal.line("  untracked, and hidden from git status: every branch has it; --track keeps it in git")
 
 
 def _print_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
