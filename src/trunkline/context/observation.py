@@ -82,8 +82,8 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
 def fetch_replaced_heads(git: Git, stack: Stack, snapshot: Snapshot, *, refused: set[Oid]) -> None:
     """Fetch the heads that force-pushes replaced, if they are missing here and decide whose commits a branch has.
 
-    A branch that was not rebased since may contain commits of such a head, and nothing else tells
-    whose they are.
+    A branch that was not rebased since may contain commits of such a head, and only that head
+    identifies their owner.
 
     Args:
         git: the repository.
@@ -92,7 +92,8 @@ def fetch_replaced_heads(git: Git, stack: Stack, snapshot: Snapshot, *, refused:
         refused: the commits that the remote did not send before; those of this call are added.
     """
     pulls = [pr for entry in stack.entries if (pr := snapshot.pr(entry.key)) is not None]
-    absent = history.missing(git, {head for pr in pulls for head in pr.historical_heads} - refused)
+    replaced = {head for pr in pulls for head in pr.historical_heads} - refused
+    absent = history.missing(git, replaced) if replaced else frozenset()
     wanted = {
         head
         for index, pr in enumerate(pulls)
