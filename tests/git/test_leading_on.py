@@ -102,7 +102,7 @@ def test_a_branch_that_sync_keeps(person: Typist, monkeypatch: pytest.MonkeyPatc
 
 
 def test_gates_of_a_stack_leave_out_merged_entries(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a response of GitHub they are gated too, and a line says so."""
+    """Without a response of GitHub they are gated too, and a line reports it."""
     person.desk.merge(1)
     shown = person("invoke gates --stack --dry-run")
     assert ("#1 one" in shown.out, "#2 two" in shown.out) == (False, True)

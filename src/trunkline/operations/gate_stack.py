@@ -170,7 +170,7 @@ class GateProgress:
     """
 
     def __init__(self, reporter: Reporter, git: Git, whose: str = "", running: RunningGates | None = None) -> None:
-        self._tell = reporter
+        self._reporter = reporter
         self._git = git
         self._whose = whose
         self._running = running or RunningGates()
@@ -195,7 +195,7 @@ class GateProgress:
             self._show()
 
     def _show(self) -> None:
-        self._tell.running(self._running.gates, self._running.details())
+        self._reporter.running(self._running.gates, self._running.details())
 
     def ended(self, outcome: GateOutcome) -> None:
         """Handle the outcome of a gate."""
@@ -205,9 +205,9 @@ class GateProgress:
         first = self._causes.setdefault(outcome.cause_key, outcome.gate) if outcome.cause_key else outcome.gate
         why = outcome.diagnosis or outcome.fix if first == outcome.gate else f"for the same cause as {first}"
         why = f": {why}" if outcome.verdict is not Verdict.PASSED else ""
-        self._tell.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
+        self._reporter.progress(f"{self._whose}{outcome.gate:7} {outcome.words} ({how}){why}")
         for name in outcome.left:
-            self._tell.progress(f"{self._whose}{outcome.gate:7} left a process running, which was ended: {name}")
+            self._reporter.progress(f"{self._whose}{outcome.gate:7} left a process running, which was ended: {name}")
 
 
 def _about(seconds: float) -> str:
