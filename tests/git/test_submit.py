@@ -373,7 +373,7 @@ def test_a_branch_that_was_moved_back_by_hand_is_behind(half: Desk) -> None:
     why = "your branch is 1 commit behind the remote's: it was moved back by hand"
     assert (
         f"{why}, and a restack moves it forward again"
-        in status.look(half.stack_context(), offline=False).entries[2].standing.why
+        in status.observe(half.stack_context(), offline=False).entries[2].standing.why
     )
     assert heads.entry_tip(half.entry_context(3).view()).oid == tip
     step = submit.forecast(half.stack_context()).plan.steps[0]

@@ -246,7 +246,11 @@ def _for_git(facts: EntryFacts) -> EntryState | None:
 
 
 def _for_github(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
-    beside = (facts.behind or facts.side.value,) if facts.side in {Side.BEHIND, Side.SHORTENED} else ()
+    beside = (
+        (facts.behind or facts.side.value,)
+        if facts.side in {UpstreamRelation.BEHIND, UpstreamRelation.SHORTENED}
+        else ()
+    )
     if facts.pr is None:
         return EntryState(facts.key, State.UNKNOWN, beside)
     readiness = evaluate(facts.pr, gates_suffice=gates_suffice)

@@ -94,7 +94,7 @@ class ObservedStack(msgspec.Struct, frozen=True):
     def behind(self, entry: Entry) -> str:
         """Return the number of commits that the local branch lacks and why, in a sentence; "" if it lacks none."""
         git, branch = self.project.git, self.branches[entry.key]
-        if branch.side is not Side.BEHIND or branch.ours is None or branch.theirs is None:
+        if branch.side is not UpstreamRelation.BEHIND or branch.ours is None or branch.theirs is None:
             return ""
         if not history.is_ancestor(git, branch.ours, branch.theirs):
             return ""  # others rewrote it

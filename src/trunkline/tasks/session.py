@@ -248,7 +248,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
         code = error.code
     except KeyboardInterrupt as error:
         session.account["error"] = {"what": f"interrupted by {error}" if str(error) else "interrupted"}
-        _tell_interrupted(session, error)
+        _print_interrupted(session, error)
         code = signals.exit_code(error)
     except Exit:
         raise
@@ -348,7 +348,7 @@ def _after_interrupt(session: TaskSession) -> list[str]:
     return [task_command(name) for name in ("continue", "abort")]
 
 
-def _tell_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
+def _print_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
     """Report that a signal ended the task, and how to continue; ignore a closed terminal (SIGHUP)."""
     by = f" by {error}" if str(error) else ""
     commands = _after_interrupt(session)
