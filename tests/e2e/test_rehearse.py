@@ -161,12 +161,14 @@ def test_served_by_hand(tmp_path: Path) -> None:
         assert served.stdout is not None
         message = [served.stdout.readline() for _ in range(2)]
         assert message[1].strip() == f"in another shell: . {root}/environment.sh && cd {root}/checkout"
-        script = f". {root}/environment.sh && cd {root}/checkout && gh pr view 518 --json state; gh api user"
+        typed = "gh pr view 518 --json state; invoke --version; gh api user"
+        script = f". {root}/environment.sh && cd {root}/checkout && {typed}"
         seen = subprocess.run(
             ["sh", "-c", script], capture_output=True, text=True, check=False,
-            env={**os.environ, "PATH": programs.path()},
+            env={**os.environ, "PATH": os.defpath},
         )  # fmt: skip
         assert '"state":"MERGED"' in seen.stdout, seen.stderr
+        assert "Invoke" in seen.stdout, seen.stderr
         assert "503" in seen.stderr
         served.terminate()
         assert served.wait(60) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,6 +114,8 @@ def _report_pulls(stack: LocalStack, repository: str, reporter: Reporter) -> Non
 
 def _report(variables: Mapping[str, str], inside: Path, place: Path, reporter: Reporter) -> None:
     path = place / "environment.sh"
-    path.write_text(exports(variables), encoding="utf-8")
+    # pipx, `uv tool` and uvx put neither invoke nor the gh of the extra `sim` on PATH.
+    programs = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
+    path.write_text(programs + exports(variables), encoding="utf-8")
     reporter.progress(f"a simulated GitHub runs in {place}; Ctrl-C ends it")
     reporter.progress(f"in another shell: . {shlex.quote(str(path))} && cd {shlex.quote(str(inside))}")
