@@ -78,7 +78,7 @@ def test_any_output_is_read_or_refused(
 
 def test_a_line_of_git_notes_that_is_no_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the test above: one word where two are due is an answer that cannot be understood."""
-    answers = iter([b"0" * 40, b"\0"])
+    answers = iter([f"{'0' * 40} {notes.REF}".encode(), b"\0"])
     monkeypatch.setattr(process, "run", lambda argv, **_: process.Completed(tuple(argv), 0, next(answers), b"", 0.0))
     with pytest.raises(ExternalError, match="cannot be understood"):
         notes.read(Git(tmp_path))

@@ -191,6 +191,7 @@ def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(observer, "observe_remote", remote)
     monkeypatch.setattr(observer, "local_states", branches)
     monkeypatch.setattr(observer, "recognised", lambda _git, _stack, snapshot, _trunk: snapshot)
+    monkeypatch.setattr(observer, "fetch_replaced_heads", lambda *_, **__: None)
     watching = Observer(Scope(project(), ENTRIES[0], stacked=True))
     first = watching.observe()
     assert watching.observe() == first
@@ -222,6 +223,7 @@ def test_a_branch_that_is_gone_is_looked_at_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(observer, "observe_remote", lambda *_: {branch_ref(branch_name("main")): TRUNK})
     monkeypatch.setattr(observer, "local_states", lambda *_, **__: {BRANCHES[0]: local(1, ONE)})
     monkeypatch.setattr(observer, "recognised", lambda _git, _stack, snapshot, _trunk: snapshot)
+    monkeypatch.setattr(observer, "fetch_replaced_heads", lambda *_, **__: None)
     world = Observer(Scope(project(), ENTRIES[0], stacked=False)).observe()
     assert seen == [PrState.OPEN, PrState.CLOSED]
     assert world.snapshot.pr(PrNumber(1)) == pull(1, PrState.CLOSED)
