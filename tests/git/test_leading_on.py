@@ -58,8 +58,9 @@ def test_a_rebase_without_gates_needs_no_note(person: Typist, monkeypatch: pytes
 
 
 def test_a_fetch_in_a_clone_of_one_branch(person: Typist) -> None:
-    """`git fetch origin` would fetch that branch only, and `status` would name it forever."""
+    """`git fetch origin` would fetch that branch only; git sets no upstream to a branch that it does not fetch."""
     clone = person.desk.clone
+    clone.git("branch", "--quiet", "-D", "one")
     clone.git("config", "remote.origin.fetch", "+refs/heads/main:refs/remotes/origin/main")
     person.desk.push_commit("one", "one 3", {"one-3.txt": "3\n"})
     shown = person("invoke status")
@@ -67,6 +68,8 @@ def test_a_fetch_in_a_clone_of_one_branch(person: Typist) -> None:
     clone.git(*shlex.split(shown.next[0])[1:])
     after = person("invoke status")
     assert ("needs fetch" in shown.out, "needs fetch" in after.out) == (True, False)
+    landed = person("invoke rebase --pr 1")
+    assert (landed.code, clone.git("config", "branch.one.merge")) == (0, "refs/heads/one"), landed
 
 
 def test_comments_of_a_stack_without_threads(person: Typist) -> None:

@@ -152,10 +152,16 @@ def has_upstream(git: Git, branch: BranchName) -> bool:
 
 
 def set_upstream(git: Git, lock: RepositoryLock, remote: str, branch: BranchName) -> None:
-    """Set the upstream of a local branch to the remote's branch of the same name."""
+    """Set the upstream of a local branch to the remote's branch of the same name.
+
+    `git branch` refuses where the configured refspecs leave the branch out, as in a clone of a single branch.
+    """
     upstream = f"--set-upstream-to={remote}/{branch}"
     shown = shlex.join(["git", "branch", upstream, branch])
-    git.mutate(lock, "branch", "--quiet", upstream, "--", branch, display=shown)
+    if git.mutate(lock, "branch", "--quiet", upstream, "--", branch, display=shown, ok=(0, 128)).returncode == 0:
+        return
+    git.mutate(lock, "config", "--local", f"branch.{branch}.remote", remote)
+    git.mutate(lock, "config", "--local", f"branch.{branch}.merge", branch_ref(branch))
 
 
 def back_up(git: Git, lock: RepositoryLock, branch: BranchName, tip: Oid) -> str:
