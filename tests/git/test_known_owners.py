@@ -101,6 +101,18 @@ def test_a_parent_that_grew_and_was_squashed_before_it_was_fetched(staged: Stage
     assert_known(staged)
 
 
+def test_a_replaced_head_of_a_contained_parent_is_not_needed(staged: Stage) -> None:
+    """The lowest was amended twice and the others rebased onto it: only its middle version was never fetched."""
+    staged.amend(1, message="first try")
+    staged.amend(1, message="second try")
+    for number in (2, 3):
+        staged.replay(number, staged.own[number - 1][-1])
+    staged.clone.git("fetch", "--quiet", "origin")
+    staged.amend(2, message="other words")
+    staged.clone.git("fetch", "--quiet", "origin")
+    assert counted(staged) == {1: 2, 2: 2, 3: 2}
+
+
 @pytest.mark.parametrize("parent", ["as it was", "amended", "amended, and the child restacked"])
 def test_commits_of_one_tool_run_after_a_restack(monkeypatch: pytest.MonkeyPatch, parent: str) -> None:
     """Author, second and subject of all commits are the same: what was own before the restack stays own."""

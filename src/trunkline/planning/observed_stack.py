@@ -137,7 +137,8 @@ class ObservedStack(msgspec.Struct, frozen=True):
         if history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched: the last fetched heads bound the count
             tracked = [self.here.get(refs.tracking_ref(self.project.stack.remote, each.branch)) for each in below]
             return len(history.reachable(git, [head], [*trunks, *bounds, *(tip for tip in tracked if tip)]))
-        if pulls and not history.is_ancestor(git, pulls[-1].head_oid, head) and history.missing(git, heads):
+        off = [pr for pr in pulls if not history.is_ancestor(git, pr.head_oid, head)]
+        if history.missing(git, [old for pr in off for old in pr.historical_heads]):
             return None  # a head that a force-push replaced was not fetched, and the branch may contain it
         return self._decided(entry, head, trunks[0], otherwise=len(own))
 
