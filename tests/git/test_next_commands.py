@@ -587,7 +587,7 @@ ELSEWHERE: dict[str, str] = {
     "tasks/inspection.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
     "tasks/inspection.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",
     "tasks/session.py:_after_interrupt": "tests/e2e/test_pause.py::test_ctrl_c_during_the_gates_is_resumable",
-    "tasks/session.py:task_session": "tests/git/test_next_commands.py::test_a_gate_that_failed",
+    "tasks/session.py:_next": "tests/unit/test_broken_surroundings.py::test_wrong_usage_leads_to_the_flags",
     "tasks/stack.py:rescue": LOOKS,
     "commands/attest.py:_ask": "tests/git/test_attest_story.py::test_two_persons",
     "commands/attest.py:_failure": "tests/git/test_attest_story.py::test_a_gate_fails",

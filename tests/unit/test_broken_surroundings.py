@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from trunkline.domain.errors import ExitCode, ExternalError
+from trunkline.domain.errors import ExitCode, ExternalError, UsageError
 from trunkline.state import lock
 from trunkline.system import files
 from trunkline.tasks.session import task_session
@@ -70,3 +70,10 @@ def test_a_failed_append_names_its_file(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match=r"journal\.jsonl") as failed:
         files.append_line(tmp_path / "journal.jsonl", b"{}")
     assert failed.value.errno == errno.EFBIG
+
+
+def test_wrong_usage_leads_to_the_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error that names no command: neither `doctor` nor `continue` of another run mends a flag."""
+    with pytest.raises(Exit), task_session("modify", json_wanted=False):
+        raise UsageError("--rename 2: --branch has the new name")
+    assert capsys.readouterr().err.splitlines()[-1] == "next: invoke --help modify"

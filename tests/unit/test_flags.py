@@ -317,6 +317,8 @@ def test_under_invoke_beside_tasks_of_ones_own(
         ("land --method sqaush --watch", "did you mean squash?", "land --method squash --watch"),
         ("land --require gate", "did you mean gates?", "land --require gates"),
         ("rehearse --task rebse", "did you mean rebase?", "rehearse --task rebase"),
+        ("gates --stack --pr 519", "--stack alone gates every entry, and --pr 519 names one", "gates --stack"),
+        ("modify --move 2 --drop 3", "modify takes one operation at a time", "modify --print"),
         ("rebase --skip PUSH", "did you mean push?", "rebase --skip push"),
         ("add --mesage", "error: add has no flag --mesage", "--help add"),
         ("add --mesage x --all", "error: add has no flag --mesage", "add --message x --all"),

@@ -163,10 +163,15 @@ def test_operations_that_do_not_fit(flags: dict[str, Any], what: str) -> None:
         applied(lines_of(STACK), Operation(**flags))
 
 
-def test_an_unknown_commit_leads_to_the_list() -> None:
-    """The next command shows the names of the commits that there are."""
+@pytest.mark.parametrize(
+    "operation",
+    [Operation(kind="drop", name="ffff"), Operation(kind="move", name="2", onto="8", trunk="main")],
+    ids=["commit", "place"],
+)
+def test_an_unknown_name_leads_to_the_list(operation: Operation) -> None:
+    """The next command shows the entries and commits that there are, and moves nothing."""
     with pytest.raises(UsageError) as wrong:
-        applied(lines_of(STACK), Operation(kind="drop", name="ffff"))
+        applied(lines_of(STACK), operation)
     assert wrong.value.next_commands[0].startswith("invoke modify --print")
 
 
@@ -175,7 +180,7 @@ def test_an_unknown_commit_leads_to_the_list() -> None:
     [
         ({"kind": "fold", "name": "1"}, ({"into": "2"},)),
         ({"kind": "fold", "name": "2", "into": "2"}, ({"into": "1"}, {"into": "feat/three"})),
-        ({"kind": "move", "name": "2", "onto": "8", "trunk": "main"}, ({"onto": "main"},)),
+        ({"kind": "move", "name": "2", "onto": "feat/tree", "trunk": "main"}, ({"onto": "feat/three"},)),
     ],
 )
 def test_operations_that_fit_with_another_flag(flags: dict[str, Any], choices: tuple[dict[str, str], ...]) -> None:

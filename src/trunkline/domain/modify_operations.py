@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from trunkline.domain.choices import nearest
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError, WrongFlag
 from trunkline.domain.stack_text import CommitLine, EntryLine
@@ -77,7 +78,9 @@ def _not_onto(others: Sequence[EntryLine], operation: Operation) -> UsageError:
             next_command=task_command("modify", "--print"),
         )
     why = f"it has {_listed(others)}; {operation.trunk} is the bottom of the stack"
-    return WrongFlag(what, why=why, flags={"onto": operation.trunk})
+    if like := nearest(operation.onto, [operation.trunk, *(line.name.removeprefix("#") for line in others)]):
+        return WrongFlag(what, why=why, flags={"onto": like})
+    return UsageError(what, why=why, next_command=task_command("modify", "--print"))
 
 
 def _drop(lines: Lines, operation: Operation) -> Lines:

@@ -37,7 +37,7 @@ from trunkline.git.git import Git
 from trunkline.report import as_json
 from trunkline.system import installing, process
 from trunkline.tasks.definition import LandingTask, landing_task
-from trunkline.tasks.flags import FLAGS, options_of
+from trunkline.tasks.flags import FLAGS, from_environment, options_of
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
@@ -74,6 +74,12 @@ def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None])
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky,
             baseline=baseline,
         )  # fmt: skip
+        if stack is True and pr and pr != from_environment("pr", ""):
+            raise UsageError(
+                f"--stack alone gates every entry, and --pr {pr} names one",
+                why="nothing was done",
+                next_command=(session.again({"stack": ""}), session.again({"pr": ""})),
+            )
         if all_ or stack is True:
             _gate_all(session, *_place("" if stack is True else stack, session), options)
             return

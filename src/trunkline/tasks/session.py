@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from trunkline.context.loading import top_of
-from trunkline.domain.command import Command, argv_of, caller, exact_command, task_command
+from trunkline.domain.command import Command, argv_of, caller, exact_command, program_help, task_command
 from trunkline.domain.errors import (
     Declined,
     ExitCode,
@@ -242,7 +242,7 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
             error.next_commands = tuple(session.again(flags) for flags in error.choices)
         if isinstance(error, TransientError) and not any(isinstance(each, Command) for each in error.next_commands):
             error.next_commands = (session.again({}), *error.next_commands)
-        error.next_commands = error.next_commands or (task_command("continue" if _open_run() else "doctor"),)
+        error.next_commands = error.next_commands or (_next(task, error),)
         session.account["error"] = as_json.error(error)
         _terminal(sys.stderr).error(error)
         code = error.code
@@ -332,6 +332,13 @@ def _open_run() -> Run | None:
     with contextlib.suppress(TrunklineError, FileNotFoundError):  # the directory of the process may be gone
         return open_run.open_run(top_of(Git(Path.cwd())).state_dir())
     return None
+
+
+def _next(task: str, error: TrunklineError) -> Command:
+    """Return the command after an error that names none."""
+    if isinstance(error, UsageError):
+        return program_help(task)
+    return task_command("continue" if _open_run() else "doctor")
 
 
 def _after_interrupt(session: TaskSession) -> list[str]:
