@@ -24,7 +24,7 @@ TASKS = [
     "report", "verify-merged --pr 1", "fetch --pr 1", "onto --pr 1", "rebase --pr 1", "push --pr 1", "ready --pr 1",
     "next --pr 1", "restack", "undo", "restack", "sync", "submit", "switch --pr 1", "up", "down", "top", "bottom",
     "amend", "absorb", "continue", "skip", "abort", "trust", "receipts.list",
-    "schema status", "help agents", "land --dry-run", "note --pr 1 --dry-run", "gates --pr 1 --dry-run",
+    "schema status", "help agents", "land --dry-run", "note --pr 1 --skip gates --dry-run", "gates --pr 1 --dry-run",
     "checks --pr 1 --dry-run", "fmt --pr 1 --dry-run",
 ]  # fmt: skip
 """Tasks in an order in which each can succeed; tests elsewhere have those that need cargo, gh or review threads."""
