@@ -50,9 +50,7 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _CheckTable(_Table, frozen=True, tag_field="kind"):
-    name: Annotated[
-        _Name, Meta(description="A short name of letters, digits, dots, dashes and underscores; unique in its entry.")
-    ]
+    name: _Name
     title: Annotated[str, Meta(description="What it says, for people: a line of the checklist and the note.")] = ""
 
 
