@@ -58,6 +58,9 @@ QUESTIONS = {
     "a person must say which commits are its own": {"fork-points", "troubleshooting"},
     "reorder pull requests": {"howto/change", "howto/restack"},
     "windows": {"limits", "faq"},
+    "where does trunkline store its files": {"faq"},
+    "two people on the same stack": {"faq"},
+    "sign commits gpg": {"faq"},
 }
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
