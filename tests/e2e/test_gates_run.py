@@ -46,6 +46,20 @@ def test_all_six_pass_and_are_proven(bench: Bench) -> None:
     assert not bench.gate("fmt", fresh=True)["fmt"].reused, "--fresh runs whatever the receipts say"
 
 
+def test_a_package_outside_of_the_repository_that_changed(bench: Bench, tmp_path: Path) -> None:
+    """The receipt names it; after an edit there, the gate runs again."""
+    other = tmp_path / "other"
+    (other / "src").mkdir(parents=True)
+    (other / "Cargo.toml").write_text(FILES["Cargo.toml"].replace("tiny", "other"))
+    (other / "src/lib.rs").write_text("// fine\n")
+    bench.commit(**{"Cargo.toml": f'{FILES["Cargo.toml"]}[dependencies]\nother = {{ path = "{other}" }}\n'})
+    bench.override("fmt", run=("grep", "-q", "fine", f"{other}/src/lib.rs"))
+    assert bench.one("fmt").verdict is Verdict.PASSED
+    assert bench.one("fmt").reused
+    (other / "src/lib.rs").write_text("// broken\n")
+    assert bench.one("fmt").verdict is Verdict.FAILED
+
+
 def test_a_failing_test(bench: Bench) -> None:
     """The first failing test is named, with the place of its panic, and how to run the gate alone."""
     bench.commit(src__lib_rs=LIB.replace("(1, 2), 3", "(1, 2), 4"))

@@ -109,6 +109,15 @@ def test_what_stack_toml_demands(query: dict[str, object], receipt: dict[str, ob
     assert (found.verdict, found.reason) == (Verdict.STALE, why)
 
 
+def test_a_package_outside_of_the_repository_that_changed() -> None:
+    """A pass or failure with its earlier state is stale."""
+    receipt = replace(PASS, outside={"/other": "0"})
+    found = prove(QUERY, [KnownReceipt("a.json", receipt, changed="/other"), *known(replace(PASS, tree=OTHER))])
+    assert (found.verdict, found.runs) == (Verdict.STALE, 0)
+    assert found.reason.startswith("/other, which it was compiled with, has changed")
+    assert prove(QUERY, [KnownReceipt("a.json", receipt)]).verdict is Verdict.PASSED
+
+
 def test_a_sandboxed_run_proves_what_needs_no_sandbox() -> None:
     """A pass in the sandbox also proves a gate that requires none; the required executor counts."""
     assert prove(QUERY, known(replace(PASS, sandbox="bwrap"))).verdict is Verdict.PASSED

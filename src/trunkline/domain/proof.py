@@ -61,6 +61,7 @@ class Terms(msgspec.Struct, frozen=True):
                 f'it ran on commit {receipt.commit[:12]}, and [attest] rebase is "refuse"',
             ),
             (not fits, f"it ran with rustc {ran or 'unknown'}, and the policy demands {self.release}"),
+            (bool(receipt.outside), outside_package(next(iter(receipt.outside), ""))),
         )
         return next((why for differs, why in differences if differs), "")
 
@@ -145,6 +146,8 @@ class KnownReceipt(msgspec.Struct, frozen=True):
         signer: the trusted signer who signed it, names joined by commas; "" for none.
         signature: it has any signature.
         problem: why its signature does not count, if known.
+        changed: a package outside of the repository that it was compiled with and that differs now,
+            or "".
     """
 
     file: str
@@ -152,6 +155,7 @@ class KnownReceipt(msgspec.Struct, frozen=True):
     signer: str = ""
     signature: bool = False
     problem: str = ""
+    changed: str = ""
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -215,7 +219,11 @@ def _counted(query: ReceiptQuery, about: Sequence[KnownReceipt]) -> list[KnownRe
     If the current toolchain and configuration are unknown, those of the newest trusted receipt are
     used, since receipts of different toolchains are not comparable.
     """
-    counted = [known for known in about if not mismatch(query, known.receipt) and not untrusted(query, known)]
+    counted = [
+        known
+        for known in about
+        if not known.changed and not mismatch(query, known.receipt) and not untrusted(query, known)
+    ]
     if not counted:
         return []
     newest = counted[0].receipt
@@ -229,7 +237,10 @@ def _stale(query: ReceiptQuery, about: Sequence[KnownReceipt]) -> Proof:
     if not about:
         return Proof(None)
     newest = about[0]
-    return Proof(Verdict.STALE, newest, reason=mismatch(query, newest.receipt) or untrusted(query, newest))
+    reason = mismatch(query, newest.receipt) or untrusted(query, newest)
+    if not reason and newest.changed:
+        reason = f"{newest.changed}, which it was compiled with, has changed since, or is too large to compare"
+    return Proof(Verdict.STALE, newest, reason=reason)
 
 
 def _since(counted: Sequence[KnownReceipt]) -> str:
@@ -272,6 +283,11 @@ def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
     )
     why = next((why for differs, why in differences if differs), "")
     return why or (query.terms.mismatch(receipt) if query.terms else "")
+
+
+def outside_package(place: str) -> str:
+    """Return why a receipt of a run with a package outside of the repository proves nothing to others."""
+    return f"it was compiled with {place}, which is not in the commit"
 
 
 OTHER_CONFIG = "the configuration of cargo, rustfmt or clippy outside the repository has changed since"

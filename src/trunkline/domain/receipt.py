@@ -234,6 +234,8 @@ class Receipt:
             it did.
         attempts: 2 if it was run again without a compiler wrapper after an internal compiler error.
         repository: the repository whose commit was gated (`repository.identity`); "" if unknown.
+        outside: the packages outside the work tree that it may have been compiled with: directory -> a
+            hash of its state, "" if that is unknown.
     """
 
     gate: str
@@ -264,6 +266,7 @@ class Receipt:
     failure: Mapping[str, str] = field(default_factory=dict, hash=False)
     units: int = 0
     repository: str = ""
+    outside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def passed(self) -> bool:

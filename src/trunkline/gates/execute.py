@@ -6,6 +6,7 @@ import datetime as dt
 import fcntl
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,12 +25,13 @@ from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.git import refs, signing
 from trunkline.git.git import Git
-from trunkline.rust import bubblewrap, build_places, cargo, sources, units
+from trunkline.rust import bubblewrap, build_places, cargo, outside_packages, sources, units
 from trunkline.rust.cargo import Tools
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.state.receipt_store import Store, sources_name
 from trunkline.system.files import private_directory, read_regular
 
+_LINK = "120000"
 _LONGEST_LOCK = 1 << 27  # bytes; a link to a device would never end
 
 
@@ -141,6 +143,7 @@ def _misplaced(workspace: GateWorkspace, gate: Gate) -> Cause | None:
 def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(workspace.cwd)
+    outside = _outside(workspace)
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(workspace.run / "logs") / f"{gate.name}.log"
     attempt, attempts = run_command(workspace, gate, log, {}), 1
@@ -180,10 +183,21 @@ def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callab
         tests=test_counts.tests_run(gate.argv, attempt.output),
         sources=sources_name(read) if read else "",
         units=attempt.output.units,
+        outside=outside,
     )
     if attempt.ended or attempt.done.timed_out:
         log = store_receipt(workspace.git, workspace.settings, receipt, attempt.log, say, read)
     return replace(_outcome(gate, attempt, receipt, cause), log=str(log))
+
+
+def _outside(workspace: GateWorkspace) -> dict[str, str]:
+    """Return the packages outside the work tree, in their state before the gate runs."""
+    listed = workspace.git.cached_query("ls-tree", "-r", "-z", "--full-tree", workspace.tree)
+    entries = (entry.partition("\t") for entry in os.fsdecode(listed.stdout).split("\0"))
+    modes = {path: about.split(" ", 1)[0] for about, _, path in entries}
+    manifests = [path for path in modes if PurePosixPath(path).name == "Cargo.toml"]
+    links = [path for path, mode in modes.items() if mode == _LINK]
+    return outside_packages.states(workspace.slot.tree, workspace.root, manifests, links)
 
 
 def _modified_sources(workspace: GateWorkspace) -> tuple[str, ...]:

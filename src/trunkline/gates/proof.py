@@ -24,7 +24,7 @@ from trunkline.gates import slots
 from trunkline.gates.catalogue import Gate
 from trunkline.git import signing
 from trunkline.git.git import Git
-from trunkline.rust import bubblewrap, cargo, sources
+from trunkline.rust import bubblewrap, cargo, outside_packages, sources
 from trunkline.rust.cargo import Tools
 from trunkline.state.receipt_store import Store
 from trunkline.system.files import private_directory
@@ -152,7 +152,7 @@ def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[s
         elif receipt.began > latest:
             say(f"receipt {path.name} is ignored: it says that it began at {receipt.started}, which is yet to come")
         else:
-            found.append(KnownReceipt(str(path), receipt))
+            found.append(KnownReceipt(str(path), receipt, changed=outside_packages.changed(receipt.outside)))
     return Known(git, settings, tuple(found))
 
 

@@ -125,33 +125,52 @@ def outside(top: Path, root: str, argv: Sequence[str], env: Mapping[str, str]) -
 
 def _inner(top: Path, cwd: Path) -> list[tuple[Path, dict[str, object]]]:
     """Return the `[build]` tables of the configurations in a work tree, nearest first."""
-    folders = [folder for folder in (cwd, *cwd.parents) if folder == top or top in folder.parents]
-    return [found for folder in folders for name in _CONFIGURATIONS for found in _builds(folder / name, folder)]
+    return _builds(_tables(_inner_files(top, cwd)))
 
 
 def _outer(top: Path) -> list[tuple[Path, dict[str, object]]]:
     """Return the `[build]` tables of the configurations outside a work tree."""
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    places = [(parent / name, parent) for parent in top.parents for name in _CONFIGURATIONS]
-    places += [(home / Path(name).name, home.parent) for name in _CONFIGURATIONS]
-    return [found for path, base in places for found in _builds(path, base)]
+    return _builds(_tables(_outer_files(top)))
 
 
-def _builds(path: Path, base: Path, depth: int = 0) -> Iterator[tuple[Path, dict[str, object]]]:
-    """Yield the `[build]` tables of a configuration file and of those that it includes.
+def configurations(top: Path, cwd: Path) -> list[tuple[Path, dict[str, object]]]:
+    """Return cargo's configurations for a directory of a work tree, nearest first, those outside the tree included.
 
     Each comes with the directory from which its paths start.
     """
+    return _tables([*_inner_files(top, cwd), *_outer_files(top)])
+
+
+def _inner_files(top: Path, cwd: Path) -> list[tuple[Path, Path]]:
+    folders = [folder for folder in (cwd, *cwd.parents) if folder == top or top in folder.parents]
+    return [(folder / name, folder) for folder in folders for name in _CONFIGURATIONS]
+
+
+def _outer_files(top: Path) -> list[tuple[Path, Path]]:
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    places = [(parent / name, parent) for parent in top.parents for name in _CONFIGURATIONS]
+    return [*places, *((home / Path(name).name, home.parent) for name in _CONFIGURATIONS)]
+
+
+def _builds(tables: Sequence[tuple[Path, dict[str, object]]]) -> list[tuple[Path, dict[str, object]]]:
+    found = ((base, values.get("build", {})) for base, values in tables)
+    return [(base, build) for base, build in found if isinstance(build, dict)]
+
+
+def _tables(files: Sequence[tuple[Path, Path]]) -> list[tuple[Path, dict[str, object]]]:
+    return [found for path, base in files for found in _with_included(path, base)]
+
+
+def _with_included(path: Path, base: Path, depth: int = 0) -> Iterator[tuple[Path, dict[str, object]]]:
+    """Yield a configuration file and those that it includes, each with the directory of its paths."""
     values = _toml(path)
-    build = values.get("build", {})
-    if isinstance(build, dict):
-        yield base, build
+    yield base, values
     included = values.get("include", [])
     for each in included if isinstance(included, list) else [included]:
         name = each.get("path") if isinstance(each, dict) else each
         if isinstance(name, str) and depth < _DEEPEST:
             inner = path.parent / name
-            yield from _builds(inner, inner.parent.parent, depth + 1)
+            yield from _with_included(inner, inner.parent.parent, depth + 1)
 
 
 def _places(builds: Sequence[tuple[Path, dict[str, object]]], key: str, workspace: Path) -> list[Path | None]:

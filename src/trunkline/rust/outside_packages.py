@@ -1,0 +1,110 @@
+"""Find the packages outside a work tree that cargo would compile for it, and determine whether they changed.
+
+These are path dependencies of the tree's manifests, and what `paths` and `[patch]` of cargo's configuration name.
+A commit does not contain them, so a receipt about its tree must say which ones it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from trunkline.rust import build_places, toml_text
+
+_MOST = 50_000  # files; a manifest may name a directory as large as the whole machine
+_BUILT = frozenset({"target", ".git"})
+_DEPENDENCIES = frozenset({
+    "dependencies", "dev-dependencies", "build-dependencies", "dev_dependencies", "build_dependencies", "patch",
+    "replace",
+})  # fmt: skip
+
+
+def states(top: Path, root: str, manifests: Iterable[str], links: Iterable[str] = ()) -> dict[str, str]:
+    """Return the packages outside a work tree that it may be compiled with: directory -> `state_of` it.
+
+    Args:
+        top: the work tree.
+        root: the Cargo workspace's directory in it, relative.
+        manifests: the paths of the tree's Cargo.toml files, relative to it.
+        links: the paths of its symbolic links, any of which may be a member of the workspace.
+    """
+    top = Path(os.path.realpath(top))
+    waiting = [_place(top, each) for each in links]
+    waiting += [place for name in manifests for place in _named_by((top / name).parent)]
+    waiting += _configured(top, Path(os.path.normpath(top / root)))
+    found: dict[str, str] = {}
+    while waiting:
+        place = waiting.pop()
+        inside = place == top or top in place.parents
+        if inside or str(place) in found or not (place / "Cargo.toml").is_file():
+            continue
+        found[str(place)] = state_of(str(place))
+        waiting += _named_by(place)
+    return found
+
+
+def state_of(directory: str) -> str:
+    """Return a hash that changes if a file of a directory does; "" if it has too many files.
+
+    It is over names, sizes and times, not over contents: a receipt may be published.
+    """
+    digest, left = hashlib.sha256(), _MOST
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if name not in _BUILT)
+        left -= len(names) + len(folders)
+        if left < 0:
+            return ""
+        for name in sorted(names):
+            digest.update(_line(os.path.join(folder, name)))  # noqa: PTH118 -- thousands of them
+    return digest.hexdigest()
+
+
+def changed(recorded: Mapping[str, str]) -> str:
+    """Return the first of these directories that is not in the recorded state, or ""."""
+    return next((place for place, state in recorded.items() if not state or state_of(place) != state), "")
+
+
+def _line(path: str) -> bytes:
+    try:
+        about = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return os.fsencode(path) + b"\0\0"
+    facts = about.st_mode, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+    return b"%s\0%s\0" % (os.fsencode(path), repr(facts).encode())
+
+
+def _configured(top: Path, cwd: Path) -> Iterator[Path]:
+    for base, values in build_places.configurations(top, cwd):
+        paths = values.get("paths")
+        yield from (
+            _place(base, each) for each in (paths if isinstance(paths, list) else ()) if isinstance(each, str)
+        )
+        yield from _paths_in(values.get("patch"), base)
+
+
+def _named_by(folder: Path) -> Iterator[Path]:
+    """Yield the directories that the dependencies of a manifest name."""
+    yield from _of_table(toml_text.read(folder / "Cargo.toml") or {}, folder)
+
+
+def _of_table(table: Mapping[str, object], base: Path) -> Iterator[Path]:
+    for key, value in table.items():
+        if key in _DEPENDENCIES:
+            yield from _paths_in(value, base)
+        elif isinstance(value, dict):
+            yield from _of_table(value, base)
+
+
+def _paths_in(table: object, base: Path) -> Iterator[Path]:
+    """Yield what `path` names in a table of dependencies, or in one of such tables."""
+    for key, value in table.items() if isinstance(table, dict) else ():
+        if key == "path" and isinstance(value, str):
+            yield _place(base, value)
+        else:
+            yield from _paths_in(value, base)
+
+
+def _place(base: Path, path: str) -> Path:
+    return Path(os.path.realpath(base / path))
