@@ -17,7 +17,7 @@ import pytest
 
 from support.inprocess import Desk, desk
 from support.typist import Typist, sites, typist
-from trunkline.domain.checklist import Line, LineState
+from trunkline.domain.checklist import Line, LineState, next_commands
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import TransientError
 from trunkline.domain.names import pr_number
@@ -25,7 +25,6 @@ from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import ForcePush, PrState
 from trunkline.planning import verification
 from trunkline.state import lock
-from trunkline.steps import checklist
 from trunkline.steps import gates as gates_step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,7 +236,7 @@ def test_a_resolution_that_resolves_nothing(person: Typist) -> None:
 def test_an_open_checklist(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rebase` does what is open."""
     monkeypatch.setenv("TRUNKLINE_SKIP", SKIP)
-    person.follow(person("invoke checklist --pr 1"), "steps/checklist.py:next_commands", "invoke rebase --pr 1")
+    person.follow(person("invoke checklist --pr 1"), "domain/checklist.py:next_commands", "invoke rebase --pr 1")
 
 
 def test_a_checklist_that_lacks_a_gate_only() -> None:
@@ -245,8 +244,8 @@ def test_a_checklist_that_lacks_a_gate_only() -> None:
     key = pr_number("1")
     gate = Line("All gates pass", LineState.OPEN, "msrv unavailable", task_command("gates", "--pr", key))
     note = Line("Added reviewer note", LineState.OPEN, "there is no note", "gh pr view 1 --json body")
-    assert checklist.next_commands(key, [gate]) == ("invoke gates --pr 1",)
-    assert checklist.next_commands(key, [gate, note]) == ("invoke rebase --pr 1",)
+    assert next_commands(key, [gate.to_json()]) == ("invoke gates --pr 1",)
+    assert next_commands(key, [gate.to_json(), note.to_json()]) == ("invoke rebase --pr 1",)
 
 
 def test_commands_for_a_branch_that_git_rebases(person: Typist) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from trunkline.domain.discover import (
     Change,
@@ -135,6 +136,14 @@ def test_each_way_a_stack_changes_is_reported() -> None:
         (Change.ADDED, "#7 g is new on GitHub, between main and #2"),
         (Change.ADDED, "#8 h is new on GitHub, on top of #3"),
     ]
+
+
+def test_an_entry_that_comes_from_a_fork() -> None:
+    """A landing cannot push its branch, whatever it targets."""
+    fork = replace(_pr(2, "a", "b"), cross_repository=True)
+    github = OnGitHub((_pr(1, "main", "a"),), merged=frozenset(), elsewhere={fork.number: fork})
+    (found,) = differences(_declared("a", "b"), github)
+    assert found.message == "#2 b comes from a fork: its branch cannot be pushed, so it is in no stack"
 
 
 BRANCHING = [_pr(1, "main", "a"), _pr(2, "a", "b"), _pr(3, "a", "c"), _pr(4, "c", "d")]

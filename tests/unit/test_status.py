@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from trunkline.domain.names import Oid, PrNumber
 from trunkline.domain.readiness import review_summary
-from trunkline.domain.snapshot import CheckRun, PrState, PullRequest
+from trunkline.domain.snapshot import CheckRun, PrState, PullRequest, fork_of
 from trunkline.domain.status import EntryFacts, EntryState, State, UpstreamRelation, entry_states, next_command
 
 _HEAD = Oid("a" * 40)
@@ -78,6 +78,7 @@ def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
         pytest.param(_check("COMPLETED", "FAILURE"), State.RED, id="red"),
         pytest.param(_check("COMPLETED", "FAILURE", _BILLING), State.CI_DOWN, id="billing is not red"),
         pytest.param(_OFFLINE, State.UNKNOWN, id="offline"),
+        pytest.param(replace(_with(draft=True), fork="ada/r"), State.FORK, id="fork before draft"),
         pytest.param(replace(_OFFLINE, side=UpstreamRelation.AHEAD), State.PUSH, id="offline, to push"),
         pytest.param(replace(_OFFLINE, off_base=_OFF), State.RESTACK, id="offline, to restack"),
     ],
@@ -123,6 +124,8 @@ def _stands(*states: State) -> list[EntryState]:
         ([State.DRAFT, State.PUSH], "invoke restack"),
         ([State.READY, State.BLOCKED], "invoke land"),
         ([State.CI_DOWN], "invoke land --require gates"),
+        ([State.GITHUB, State.BLOCKED], "invoke land"),
+        ([State.DRAFT, State.FORK], "invoke init --check"),
         ([State.RED, State.DRAFT], "gh pr checks 1"),
         ([State.RESTACK, State.CLOSED], "invoke rescue --pr 2"),
         ([State.RESTACK, State.FETCH], "git fetch upstream"),
@@ -145,6 +148,20 @@ def test_a_merged_branch_that_is_checked_out_is_left() -> None:
 def test_every_state_has_a_next_command(state: State) -> None:
     """There is no state that leaves a person without a word."""
     assert next_command(_stands(state), "origin")
+
+
+@pytest.mark.parametrize(
+    ("head", "repository", "message"),
+    [
+        ("o/r", "o/r", ""),
+        ("O/R", "o/r", ""),
+        ("ada/r", "o/r", "its branch is in ada/r, and only those of o/r can be pushed"),
+        ("", "o/r", "its branch is in a deleted repository, and only those of o/r can be pushed"),
+    ],
+)
+def test_a_head_in_another_repository(head: str, repository: str, message: str) -> None:
+    """GitHub ignores case."""
+    assert fork_of(_with(head_repository=head).pr, repository) == message
 
 
 @pytest.mark.parametrize(

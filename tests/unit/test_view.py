@@ -106,6 +106,17 @@ def test_no_base_above_a_closed_entry() -> None:
     assert "--pr 1" in error.value.next_commands[0]
 
 
+def test_a_repository_that_was_renamed_on_github() -> None:
+    """GitHub redirects the remote's URL, and shows the new name: its branches are no fork's."""
+    own = replace(pull(1), head_repository="octo/renamed")
+    seen = view(1, own)
+    snapshot = replace(seen.world.snapshot, repository="octo/renamed")
+    known = dataclasses.replace(seen, world=replace(seen.world, snapshot=snapshot))
+    assert known.pull_request() == own
+    with pytest.raises(Refused, match="#1 comes from octo/renamed"):
+        seen.pull_request()
+
+
 def test_no_base_without_a_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The entry below exists neither locally nor on the remote."""
     monkeypatch.setattr(refs, "read_refs", lambda *_: {})  # no stale tracking ref either

@@ -19,7 +19,7 @@ from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.native import Link, LinkPlan, NativeStack, place_of, plan_link
-from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
+from trunkline.domain.snapshot import PrState, PullRequest, Snapshot, fork_of
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import (
     EntryFacts,
@@ -75,7 +75,8 @@ def _observed(
     branches = {entry.key: branch_of(project, entry, pulls, here, earlier) for entry in stack.entries}
     trunk = snapshot.trunk if snapshot else fetched
     pulls_of = functools.partial(_pulls_of, project) if snapshot else None
-    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, earlier, pulls_of)
+    repository = (snapshot.repository if snapshot else "") or project.repository.slug
+    return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, earlier, repository, pulls_of)
 
 
 def _pulls_of(project: Project, branch: BranchName) -> Sequence[PullRequest]:
@@ -155,6 +156,7 @@ def _facts(seen: ObservedStack, entry: Entry, astray: Misplaced | None, *, offli
         seen.off_base(entry),
         holds=astray.what if astray is not None and astray.entry == entry else "",
         behind=seen.behind(entry),
+        fork=fork_of(seen.pulls[entry.key], seen.repository),
     )
 
 

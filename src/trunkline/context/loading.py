@@ -88,7 +88,7 @@ def _opened(git: Git, chosen: Stack, source: str, options: Options, reporter: Re
     _refuse_shallow(git, chosen.remote)
     repository = repository_of(refs.remote_url(git, chosen.remote))
     pushes = repository_of(refs.remote_url(git, chosen.remote, push=True))
-    if pushes != repository:
+    if pushes.argument.lower() != repository.argument.lower():  # GitHub ignores case
         raise Refused(
             f"{chosen.remote} fetches from {repository.slug} but pushes to {pushes.slug}",
             why="a push would not reach the pull request's repository",

@@ -17,7 +17,7 @@ from trunkline.domain.merge_choice import MergeChoice
 from trunkline.domain.names import EntryKey, Oid, PrNumber
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.rewrite import Rewrite
-from trunkline.domain.snapshot import LocalState, PrState, PullRequest
+from trunkline.domain.snapshot import LocalState, PrState, PullRequest, fork_of
 from trunkline.domain.stack import Entry
 from trunkline.domain.waivers import Waivers
 
@@ -170,11 +170,11 @@ def _open(view: View) -> PullRequest:
             why="a push to a closed pull request's branch can make it impossible to reopen",
             next_command=task_command("rescue", "--pr", entry.key),
         )
-    if pr.head_repository != view.repository.slug:
+    if why := fork_of(pr, view.world.snapshot.repository or view.repository.slug):
         raise Refused(
             f"{entry.label} comes from {pr.head_repository or 'a deleted repository'}",
-            why=f"only branches of {view.repository.slug} itself can be pushed",
-            next_command=f"gh pr checkout {entry.pr}",
+            why=why,
+            next_command=task_command("init", "--check"),
         )
     if pr.head != entry.branch:
         raise UsageError(

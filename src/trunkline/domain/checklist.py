@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
 import msgspec
+
+from trunkline.domain.command import task_command
+from trunkline.domain.names import EntryKey
 
 
 class LineState(Enum):
@@ -49,3 +53,17 @@ class Line(msgspec.Struct, frozen=True):
             "receipts": list(self.receipts),
             "at": self.at,
         }
+
+
+def next_commands(key: EntryKey, lines: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the commands that close the open lines: `gates` and `checks` where only these are open, else `rebase`.
+
+    A rebase of an entry that sits on trunk already would stop at the same gate.
+
+    Args:
+        key: the entry.
+        lines: the JSON values of its checklist.
+    """
+    ran = (task_command("gates", "--pr", key), task_command("checks", "--pr", key))
+    needed = dict.fromkeys(str(line["command"]) for line in lines if line["state"] == LineState.OPEN.value)
+    return tuple(needed) if needed and needed.keys() <= set(ran) else (task_command("rebase", "--pr", key),)

@@ -245,6 +245,7 @@ class Change(Enum):
     GONE = "is neither open nor merged on GitHub"
     RENAMED = "has another branch"
     RETARGETED = "left the stack"
+    FOREIGN = "comes from a fork"
     MOVED = "sits elsewhere"
     LANDED = "has landed"
 
@@ -299,7 +300,10 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
 
 def _departure(entry: Entry, github: OnGitHub) -> Difference:
     """Return why a declared entry is no longer in the stack."""
-    if (now := github.elsewhere.get(entry.pr)) is not None:
+    if (now := github.elsewhere.get(entry.pr)) is not None and now.cross_repository:
+        message = f"{entry.full_label} comes from a fork: its branch cannot be pushed, so it is in no stack"
+        return Difference(Change.FOREIGN, entry.pr, message)
+    if now is not None:
         message = f"{entry.full_label} targets {now.base} on GitHub: it is no longer in this stack"
         return Difference(Change.RETARGETED, entry.pr, message)
     change = Change.CLOSED if entry.pr in github.closed else Change.GONE

@@ -112,10 +112,25 @@ class PullRequest(msgspec.Struct, frozen=True):
         return tuple(seen)
 
 
+def fork_of(pr: PullRequest | None, repository: str) -> str:
+    """Return a sentence about a pull request whose head is in another repository, else "".
+
+    Args:
+        pr: the pull request; None if there is none.
+        repository: `owner/name` of its base; GitHub ignores case.
+    """
+    if pr is None or pr.head_repository.lower() == repository.lower():
+        return ""
+    home = pr.head_repository or "a deleted repository"
+    return f"its branch is in {home}, and only those of {repository} can be pushed"
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """Pull requests of the stack at one instant; None if GitHub has no such pull request.
 
     Attributes:
+        repository: `owner/name` as GitHub has it now; the remote's URL may have another case or an
+            earlier name, which GitHub redirects. "" if unknown.
         trunk: trunk's tip, if it was requested.
     """
 

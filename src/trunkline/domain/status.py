@@ -30,6 +30,7 @@ class State(Enum):
     CLOSED = "closed"
     MISSING = "not on GitHub"
     RENAMED = "its branch was renamed on GitHub"
+    FORK = "comes from a fork"
     UNSUBMITTED = "no pull request yet"
     NO_BRANCH = "no branch, neither local nor on the remote"
     FETCH = "needs fetch"
@@ -89,6 +90,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
         off_base: why it is not on its base; () if it is, or if unknown.
         holds: the commits of entries above that it holds, in a sentence; "" for none.
         behind: the number of commits that the local branch lacks, and why, in a sentence; "" for none.
+        fork: the other repository that has its head, in a sentence; "" for none.
     """
 
     key: EntryKey
@@ -99,6 +101,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
     off_base: tuple[str, ...] = ()
     holds: str = ""
     behind: str = ""
+    fork: str = ""
 
 
 class EntryState(msgspec.Struct, frozen=True):
@@ -229,6 +232,8 @@ def _alone(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
         return EntryState(facts.key, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
         return EntryState(facts.key, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)
+    if facts.fork:
+        return EntryState(facts.key, State.FORK, (facts.fork,))
     if facts.pr is not None and facts.branch and facts.pr.head != facts.branch:
         why = f"GitHub has {facts.pr.head}, stack.toml has {facts.branch}"
         return EntryState(facts.key, State.RENAMED, (why,))
@@ -295,6 +300,7 @@ _STUCK: dict[State, str | tuple[str, ...]] = {
     State.MISSING: ("init", "--check"),
     State.NO_BRANCH: ("init", "--check"),
     State.RENAMED: ("init", "--update"),
+    State.FORK: ("init", "--check"),
     State.FETCH: "git fetch {source}",
     State.DIVERGED: ("rebase", "--pr", "{pr}", "--dry-run"),
     State.CLOSED: ("rescue", "--pr", "{pr}"),
@@ -309,7 +315,7 @@ _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.CI: "gh pr checks {pr} --watch",
     State.CI_DOWN: ("land", "--require", "gates"),
     State.REVIEW: ("open", "--pr", "{pr}"),
-    State.GITHUB: ("status",),
+    State.GITHUB: ("land",),  # waits until GitHub has decided; `status` would only show it again
     State.RULE: ("open", "--pr", "{pr}"),
     State.BLOCKED: ("land",),
     State.READY: ("land",),

@@ -62,6 +62,7 @@ class ObservedStack(msgspec.Struct, frozen=True):
         branches: the branch of each entry.
         here: the refs of the stack (`refs_of`).
         earlier: former tips of branches.
+        repository: its `owner/name` as GitHub has it now.
         pulls_of: return the pull requests that a branch without an entry had; None: GitHub is not queried.
     """
 
@@ -73,6 +74,7 @@ class ObservedStack(msgspec.Struct, frozen=True):
     branches: Mapping[EntryKey, Branch]
     here: Mapping[str, Oid]
     earlier: EarlierTips
+    repository: str
     pulls_of: Callable[[BranchName], Sequence[PullRequest]] | None = None
 
     def off_base(self, entry: Entry) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _MARKS = {
     State.CLOSED: ("✗", "red"),
     State.MISSING: ("✗", "red"),
     State.RENAMED: ("✗", "red"),
+    State.FORK: ("✗", "red"),
     State.NO_BRANCH: ("✗", "red"),
     State.DIVERGED: ("✗", "red"),
     State.MISPLACED: ("✗", "red"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -13,7 +13,7 @@ from trunkline.context.view import View
 from trunkline.domain.checklist import Line, LineState
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import TrunklineError
-from trunkline.domain.names import EntryKey, Oid, short
+from trunkline.domain.names import Oid, short
 from trunkline.domain.note import noted_commit
 from trunkline.domain.receipt import Verdict, in_words
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -103,16 +103,6 @@ def evaluate(view: View) -> tuple[Line, ...]:
             skipped=StepName.NOTE in skip or (StepName.GATES in skip and not noted),
         ),
     )
-
-
-def next_commands(key: EntryKey, lines: Iterable[Line]) -> tuple[str, ...]:
-    """Return the commands that close the open lines: `gates` and `checks` where only these are open, else `rebase`.
-
-    A rebase of an entry that sits on trunk already would stop at the same gate.
-    """
-    ran = (task_command("gates", "--pr", key), task_command("checks", "--pr", key))
-    needed = dict.fromkeys(line.command for line in lines if line.state is LineState.OPEN)
-    return tuple(needed) if needed.keys() <= set(ran) else (task_command("rebase", "--pr", key),)
 
 
 def _line(line: Line, *, done: bool, skipped: bool) -> Line:

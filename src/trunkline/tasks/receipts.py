@@ -22,6 +22,7 @@ from trunkline.context.loading import (
     top_of,
 )
 from trunkline.context.run import Context
+from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, TrunklineError, UsageError
 from trunkline.domain.names import short
@@ -164,9 +165,8 @@ def checklist_task(single: LandingTask) -> LandingTask:
             now = dt.datetime.now(dt.timezone.utc)
             session.terminal.console.print(checklist_report.table(lines, now))
         if outcome.mark is StepStatus.FAILED:
-            raise CheckFailed(
-                "the checklist has open lines", next_command=checklist.next_commands(here.entry.key, lines)
-            )
+            commands = next_commands(here.entry.key, outcome.data["lines"])
+            raise CheckFailed("the checklist has open lines", next_command=commands)
 
     body.__doc__ = single.__doc__
     help_ = {"markdown": "print a task list for a pull request"}

@@ -12,6 +12,7 @@ from trunkline.context.loading import top_of
 from trunkline.context.open_run import name_of
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
+from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import Command, accept_unavailable, name_stack, task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import StepName
@@ -33,9 +34,9 @@ def conclude(session: TaskSession, scope: Scope, performed: RunResult) -> None:
     """
     session.performed(performed)
     if session.failed_outcomes(performed):
-        raise CheckFailed(
-            "the checklist has open lines", next_command=task_command("rebase", "--pr", scope.entry.key)
-        )
+        evaluated = performed.outcomes.get((StepName.CHECKLIST, None))
+        lines = evaluated.data["lines"] if evaluated is not None else ()
+        raise CheckFailed("the checklist has open lines", next_command=next_commands(scope.entry.key, lines))
     following = performed.outcomes.get((StepName.NEXT, None))
     if following is not None:
         command: Command | None = following.data.get("command")
