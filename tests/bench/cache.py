@@ -1,6 +1,7 @@
 """Gates behind sccache: the example's #519, its target directories wiped, with the cache off, empty, and filled.
 
-Ratios are to the cache being off, in the same run. The work trees keep their path: sccache knows compilations by it.
+Ratios are to the cache being off, in the same run. The work trees keep their path, by which sccache identifies
+compilations.
 
 Usage: .venv/bin/python tests/bench/cache.py [REPEATS]
 """

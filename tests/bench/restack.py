@@ -12,7 +12,7 @@ Beside them, where they are on PATH (`pip install --group bench`, npm: `@withgra
 
 Their knowledge of the stack is prepared before the clock starts. No push either.
 
-The floor is the command of an expert who knows the fork point: one `git rebase --onto`, with all branches. It
+The floor is the command of an expert with the fork point at hand: one `git rebase --onto`, with all branches. It
 needs the checkout, changes it while it runs, and checks nothing. Both start from copies of one repository; ours
 reads a simulated GitHub and pushes nothing (`--no-push`), the floor sends nothing.
 """

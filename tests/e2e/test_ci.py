@@ -35,11 +35,11 @@ def test_the_workflow_is_valid_and_its_jobs_run_here(landing: Landing) -> None:
     ran = landing.invoke("ci.workflow")
     assert ran.out.splitlines() == [f"✓ wrote {FILE}", f"next: git add {FILE}"]
     path = landing.clone.path / FILE
-    judged = subprocess.run(
+    checked = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     jobs = yaml.safe_load(path.read_text())["jobs"]
     output = landing.clone.path.parent / "output"
     (listing,) = commands(jobs["sessions"])

@@ -1,4 +1,4 @@
-"""`invoke doctor`: what stands in the way of a landing, each with the command that mends it."""
+"""`invoke doctor`: the obstacles to a landing, each with the command that removes it."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_sigkill_of_a_nox_that_the_user_started(bench: Bench) -> None:
 
 
 def test_after_a_kill_the_next_run_is_as_if_nothing_had_been(bench: Bench) -> None:
-    """No lock, no half receipt and no dirty tree stands in the next run's way."""
+    """No lock, half receipt or dirty tree is left that blocks the next run."""
     with looping(bench) as gate:
         all_ended(gate, signal.SIGKILL, link(gate, "head"))
     bench.repo.commit("no build script", {"build.rs": None})

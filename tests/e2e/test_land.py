@@ -43,7 +43,7 @@ LANDED = ["start", "trunk moves on", "PR 518 (#518)", "PR 519 (#519)", "evict (#
 
 
 def test_the_stack_lands_itself(stack: YardLanding) -> None:
-    """Three squashes on trunk, none of them twice; no pull request closed; the branches are gone, here and there."""
+    """Three squashes on trunk, none of them twice; no pull request closed; no branch is left."""
     files = stack.clone.git("status", "--porcelain")
     ran = stack.invoke("land", *QUICK, **NO_WAIT)
     assert ran.code == 0, ran.out + ran.err
@@ -202,7 +202,7 @@ def test_leaving_the_merge_queue_stops_it(stack: YardLanding) -> None:
 
 
 def test_a_rule_that_blocks_is_named(stack: YardLanding) -> None:
-    """Exit 3 with the ruleset's name and what it demands; never gone around; approved, continue lands it."""
+    """Exit code 3 with the ruleset's name and requirements; `continue` lands after the approval."""
     stack.github.lever("protect", SLUG, branch="main", name="Two pairs of eyes", approvals=1, checks=["build"])
     ran = stack.invoke("land", *QUICK, "--pr", "518", **NO_WAIT)
     assert (ran.code, states(stack)[0]) == (3, "OPEN"), ran.out + ran.err

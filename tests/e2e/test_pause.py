@@ -130,7 +130,7 @@ def test_a_new_rebase_does_not_run_over_a_pause(conflicting: Landing) -> None:
 
 
 def test_abort_goes_back_and_keeps_the_resolution(conflicting: Landing) -> None:
-    """abort: the branch as before, the work tree gone, what was resolved is a commit under a backup ref."""
+    """`abort` restores the branch, removes the work tree and keeps the resolution under a backup ref."""
     before = conflicting.invoke("switch", "--pr", "519")
     assert before.code == 0
     tip = conflicting.clone.head("feat/two")
@@ -198,7 +198,7 @@ def test_a_second_conflict_pauses_again(landing: Landing) -> None:
 
 
 def test_ctrl_c_during_the_gates_is_resumable(landing: Landing) -> None:
-    """SIGINT: exit 130, the gate's process is gone, nothing was pushed; continue takes it up and finishes."""
+    """SIGINT: exit code 130, the gate's process has ended, nothing was pushed; `continue` finishes the run."""
     path = landing.clone.path / "stack.toml"
     good = path.read_text()
     path.write_text(good.replace('run = ["true"]', 'run = ["sleep", "4242"]', 1))

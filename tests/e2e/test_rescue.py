@@ -29,7 +29,7 @@ def stack(grounds: Yard) -> Iterator[YardLanding]:
 
 
 def assert_rescued(stack: Landing) -> None:
-    """#519 is open with its head, on main; the old base is gone again; nothing else moved."""
+    """#519 is open with its head, on main; the old base is deleted again; nothing else moved."""
     pull = stack.pr(519)
     assert (pull["state"], pull["base"], pull["head_oid"]) == ("OPEN", "main", stack.heads[519])
     assert stack.remote_head("feat/one") == ""

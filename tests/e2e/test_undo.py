@@ -75,7 +75,7 @@ def test_undo_takes_everything_back(landed: YardLanding) -> None:
 
 
 def test_the_entry_lands_again_after_an_undo(landed: YardLanding) -> None:
-    """An undo leaves nothing behind that stands in a new landing's way."""
+    """An undo leaves nothing behind that blocks a new landing."""
     assert landed.invoke("undo").code == 0
     ran = landed.invoke("rebase", "--pr", "519")
     assert ran.code == 0, ran.out + ran.err

@@ -48,7 +48,7 @@ def test_it_is_asked_before_it_is_replayed(stack: Desk) -> None:
 
 
 def test_it_is_asked_before_it_is_a_branch_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A branch that is not here yet is not created from what was pushed since the run began."""
+    """A branch without a local copy is not created from what was pushed since the run began."""
     with desk(monkeypatch, branches=False) as stack:
         stack.conflict(2)
         assert int(refusal(stack.restack).code) == 3

@@ -96,7 +96,7 @@ def test_reviewed_head_is_gone(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_newest_review_by_somebody_else() -> None:
-    """Pending reviews, the author's own comments, and reviews of commits that are gone do not count."""
+    """Pending reviews, the author's own comments, and reviews of deleted commits do not count."""
     head, older = "a" * 40, "b" * 40
 
     def node(login: str, state: str, at: str, commit: str | None) -> dict[str, Any]:

@@ -349,7 +349,7 @@ def test_what_a_killed_gate_left(place: Place) -> None:
 
 
 def test_an_unknown_past(place: Place) -> None:
-    """Without a record, or with one that cannot be read, nothing stays; nor of a commit that is not here any more."""
+    """Nothing is kept without a readable record, or if the commit of the record no longer exists."""
     place.cache.record.unlink()
     assert place.gate() == set()
     place.cache.record.write_text("{")
@@ -386,7 +386,7 @@ def test_how_much_a_person_wants(place: Place) -> None:
 
 
 def test_what_tests_and_other_trees_left(place: Place) -> None:
-    """Programs of other trees, files of tests, nested target directories: gone before each gate."""
+    """Programs of other trees, files of tests, nested target directories: removed before each gate."""
     for name in ("debug/program", "debug/examples/show", "tmp/file", "tests/trybuild/debug/.fingerprint/x/y", "x"):
         (place.tree.path / "target" / name).parent.mkdir(parents=True, exist_ok=True)
         (place.tree.path / "target" / name).write_text("x")

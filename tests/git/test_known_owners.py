@@ -48,7 +48,7 @@ def test_a_merged_entry_that_was_taken_out_of_stack_toml(staged: Stage, *, amend
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_merged_entry_that_is_neither_in_stack_toml_nor_in_the_clone(staged: Stage, *, known: bool) -> None:
-    """GitHub knows the pull request of the earlier base, amended before its merge; a branch of that name does not."""
+    """The pull request of the earlier base is queried from GitHub, also when it was amended before its merge."""
     if known:
         staged.amend(1, message="other words")
     staged.write_stack(2, 3)
@@ -57,9 +57,9 @@ def test_a_merged_entry_that_is_neither_in_stack_toml_nor_in_the_clone(staged: S
     staged.clone.git("fetch", "--quiet", "--prune", "origin")
     assert_known(staged)
     assert restack.run(open_stack(stack="", options=Options(), reporter=Quiet())).error is None
-    asked = staged.hub.asked
+    requests = staged.hub.requests
     restack.plan(open_stack(stack="", options=Options(), reporter=Quiet()))
-    assert staged.hub.asked == asked + 1  # the journal knows what the replay left
+    assert staged.hub.requests == requests + 1  # the journal holds the tip that the replay left
 
 
 def test_an_open_entry_that_was_taken_out_of_stack_toml(staged: Stage) -> None:

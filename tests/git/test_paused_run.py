@@ -505,11 +505,11 @@ def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     before = stack.tips()
     _stop_after_push(stack)
-    pushed, asked = stack.remote_tips(), stack.hub.asked
+    pushed, requests = stack.remote_tips(), stack.hub.requests
     stack.hub.down = TransientError("GitHub does not respond")
     outcome = stack.abort(local=True)
     assert outcome is not None
-    assert (stack.tips(), stack.remote_tips(), stack.hub.asked) == (before, pushed, asked)
+    assert (stack.tips(), stack.remote_tips(), stack.hub.requests) == (before, pushed, requests)
     assert any("origin/two stays" in line and before["two"] in line for line in outcome.details)
     assert stack.open_run() is None
 

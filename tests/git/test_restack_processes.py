@@ -82,10 +82,10 @@ def processes_of_submit(entries: int) -> Counter[str]:
         gone = [ref for ref in stack.hub.bare.refs() if ref != "refs/heads/main" and not ref.startswith("refs/tags/")]
         stack.hub.bare.git("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in gone))
         found.clear()
-        asked, context = stack.hub.asked, stack.stack_context()
+        requests, context = stack.hub.requests, stack.stack_context()
         assert submit.run(context, submit.forecast(context)).error is None
         assert [pull.base for pull in stack.hub.pulls.values()][-2:] == [f"b{entries - 2}", f"b{entries - 1}"]
-        found["requests"] = stack.hub.asked - asked
+        found["requests"] = stack.hub.requests - requests
     return found
 
 

@@ -55,7 +55,7 @@ def test_files_come_from_the_users_own_clone(repo: Repo, library: Repo) -> None:
 
 
 def test_another_commit_of_a_submodule(repo: Repo, library: Repo) -> None:
-    """Its files are that commit's: what is gone is gone; a submodule that is given up is gone altogether."""
+    """Its files are that commit's; deleted files and deleted submodules are removed."""
     filled(repo)
     library.commit("two", {"src/lib.rs": None, "src/two.rs": "// two\n"})
     repo.git("-C", "vendor/library", "pull", "--quiet")

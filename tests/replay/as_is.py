@@ -22,7 +22,7 @@ def line(git: Git, most: int) -> list[Oid]:
     return [oid(each) for each in reversed(listed.lines)]
 
 
-def judge(git: Git, commits: list[Oid]) -> Counter[str]:
+def outcomes(git: Git, commits: list[Oid]) -> Counter[str]:
     """Land a stack of consecutive commits and count how each entry above the lowest is merged."""
     counts = Counter[str]()
     trunk = oid(git.query("rev-parse", f"{commits[0]}^").text)
@@ -51,7 +51,7 @@ def main() -> None:
             stack = commits[start : start + given.size]
             parents = [git.query("rev-parse", f"{each}^").text for each in stack[1:]]
             if parents == [str(each) for each in stack[:-1]]:
-                counts += judge(git, stack)
+                counts += outcomes(git, stack)
         share = counts["as it is"] / max(sum(counts.values()), 1)
         print(source, *(f"{name}: {count}" for name, count in sorted(counts.items())), f"{share:.0%} as they are")
 

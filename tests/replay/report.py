@@ -32,8 +32,8 @@ def main() -> None:
                 histories.generate(place / "generated", commits=max(300, given.count), seed=given.seed)
             counts, odd = run(source or place / "generated", place / "scratch", count=given.count, seed=given.seed)
         print(source or "generated", *(counts[result] for result in Result), sep="\t", flush=True)
-        for judged in odd:
-            print(f"  {judged.result.value}: {judged.plan}\n    {judged.why}", flush=True)
+        for comparison in odd:
+            print(f"  {comparison.result.value}: {comparison.plan}\n    {comparison.why}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support import histories
-from support.replaying import Judged, Result, run
+from support.replaying import Comparison, Result, run
 from support.soak import SOAK
 
 STACKS = SOAK or 33
@@ -23,9 +23,9 @@ AT_HAND = [OURS, *(Path(name) for name in os.environ.get("TRUNKLINE_REPLAY", "")
 NEEDLESS_AT_MOST = 0.01
 
 
-def assert_right(counts: Counter[Result], odd: list[Judged]) -> None:
+def assert_right(counts: Counter[Result], odd: list[Comparison]) -> None:
     """No stack comes out wrong, and hardly any is refused needlessly."""
-    message = "\n".join(f"{judged.result.value}: {judged.plan}\n  {judged.why}" for judged in odd)
+    message = "\n".join(f"{comparison.result.value}: {comparison.plan}\n  {comparison.why}" for comparison in odd)
     assert not counts[Result.WRONG], message
     assert counts[Result.NEEDLESS] <= NEEDLESS_AT_MOST * counts.total(), message
 

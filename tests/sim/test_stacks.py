@@ -27,10 +27,10 @@ def refused(octo: Octo, path: str, *numbers: int) -> tuple[int, str]:
 
 def merge(octo: Octo, number: int, **fields: Any) -> dict[str, Any]:
     """Merge in the background, and return the result."""
-    asked = octo.rest("PUT", f"pulls/{number}/merge-async", {"merge_method": "squash", **fields})[1]
-    answer: dict[str, Any] = asked
+    requested = octo.rest("PUT", f"pulls/{number}/merge-async", {"merge_method": "squash", **fields})[1]
+    answer: dict[str, Any] = requested
     for _ in range(8):
-        answer = octo.rest("GET", f"pulls/{number}/merge-async/{asked['details']['uuid']}")[1]
+        answer = octo.rest("GET", f"pulls/{number}/merge-async/{requested['details']['uuid']}")[1]
         if answer["status"] in {"merged", "failed"}:
             break
     return answer
@@ -159,8 +159,8 @@ def test_a_queue_takes_a_stack_together(octo: Octo) -> None:
     stacked(octo)
     octo.github.lever("protect", octo.slug, branch="main", name="trunk", queue=True)
     octo.github.lever("hold_queue", octo.slug, requests=4)
-    asked = octo.rest("PUT", "pulls/520/merge-async", {"merge_method": "squash"})[1]
-    path = f"pulls/520/merge-async/{asked['details']['uuid']}"
+    requested = octo.rest("PUT", "pulls/520/merge-async", {"merge_method": "squash"})[1]
+    path = f"pulls/520/merge-async/{requested['details']['uuid']}"
     while octo.rest("GET", path)[1]["status"] == "pending":
         pass
     assert octo.rest("PUT", "pulls/518/merge-async", {})[1]["status"] == "enqueued"
@@ -172,7 +172,7 @@ def test_a_queue_takes_a_stack_together(octo: Octo) -> None:
 
 
 def test_results_are_kept_for_a_day(octo: Octo) -> None:
-    """After 24 hours the result of a merge is gone (documentation of merge-async)."""
-    asked = octo.rest("PUT", "pulls/518/merge-async", {})[1]
+    """The result of a merge is deleted after 24 hours (documentation of merge-async)."""
+    requested = octo.rest("PUT", "pulls/518/merge-async", {})[1]
     octo.github.lever("pass_time", octo.slug, seconds=25 * 3600)
-    assert octo.rest("GET", f"pulls/518/merge-async/{asked['details']['uuid']}")[0] == 404
+    assert octo.rest("GET", f"pulls/518/merge-async/{requested['details']['uuid']}")[0] == 404

@@ -118,7 +118,7 @@ class Hub:
         bare: the repository behind it.
         pulls: by number.
         down: the error that every request raises, or None.
-        asked: the number of requests.
+        requests: the number of requests.
         added: what was added to pull requests: path and fields of each request.
         titles: the titles of those that were created or retitled; of others it is the branch.
         native: the numbers of the pull requests of its native stack; empty: it has none.
@@ -129,7 +129,7 @@ class Hub:
     bare: Repo
     pulls: dict[int, Pull]
     down: TrunklineError | None = None
-    asked: int = 0
+    requests: int = 0
     added: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     titles: dict[int, str] = field(default_factory=dict)
     native: tuple[int, ...] = ()
@@ -288,7 +288,7 @@ class Hub:
         return self.bare.refs().get(f"refs/heads/{branch}", "")
 
     def _answer(self) -> None:
-        self.asked += 1
+        self.requests += 1
         if self.down is not None:
             raise self.down
 

@@ -1,7 +1,7 @@
 """Kill the program at chosen points, and restore a prepared stack quickly.
 
 A process that has imported everything forks for each task (`python -m support.killing`). The child
-replaces two functions of the program, which knows nothing of it, and then runs the installed
+replaces two functions of the program from outside, and then runs the installed
 program. For every kill point, a kept copy of the prepared stack is copied back to the same paths.
 """
 

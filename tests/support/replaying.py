@@ -60,8 +60,8 @@ class Result(Enum):
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A stack's result, with details."""
+class Comparison:
+    """The result of comparing a stack with git, with details."""
 
     plan: Plan
     result: Result
@@ -449,17 +449,17 @@ def _shown(made: Made, n: int, entries: Sequence[Entry], trunk: str) -> PullRequ
     )  # fmt: skip
 
 
-def judge(shop: Workshop, oracle: Oracle, made: Made) -> Judged:
+def compare(shop: Workshop, oracle: Oracle, made: Made) -> Comparison:
     """Replay a stack as `restack` does, and compare it with git entry by entry."""
     view = view_of(shop, made)
     try:
-        return _judge(oracle, made, view)
+        return _compare_view(oracle, made, view)
     finally:
         names = [f"refs/remotes/origin/{view.stack.trunk}", *(branch_ref(e.branch) for e in view.stack.entries)]
         shop.git("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names))
 
 
-def _judge(oracle: Oracle, made: Made, view: View) -> Judged:
+def _compare_view(oracle: Oracle, made: Made, view: View) -> Comparison:
     plan = made.plan
     open_ = [n for n in range(len(made.tips)) if n not in made.merges]
     entries = [view.stack.entries[n] for n in open_]
@@ -470,23 +470,23 @@ def _judge(oracle: Oracle, made: Made, view: View) -> Judged:
         replay.check_predictions(view, entries)
     except OwnCommitsUnknown as question:
         if plan.variant not in ASKED or view.options.fork_point:
-            return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")
-        answered = _judge(oracle, made, _answered(view, entries, plan.variant))
+            return Comparison(plan, Result.NEEDLESS, f"{question}\n{question.why}")
+        answered = _compare_view(oracle, made, _answered(view, entries, plan.variant))
         fine = answered.result in {Result.RIGHT, Result.PAUSED}
         return replace(answered, result=Result.REFUSED if fine else answered.result)
     except Paused as question:
         if plan.variant != "trunk reverted it" or view.options.fork_point:
-            return Judged(plan, Result.NEEDLESS, f"{question}\n{question.why}")
+            return Comparison(plan, Result.NEEDLESS, f"{question}\n{question.why}")
         given = f"{entries[0].pr}={made.own[open_[0]][0].parents[0]}"
         project = replace(view.project, options=Options(fork_point=given))
-        answered = _judge(oracle, made, replace(view, decisions=Decisions(), project=project))
+        answered = _compare_view(oracle, made, replace(view, decisions=Decisions(), project=project))
         return replace(answered, result=Result.REFUSED if answered.result is Result.PAUSED else answered.result)
     except TrunklineError as error:
-        return Judged(plan, Result.NEEDLESS, f"{error}\n{error.why}")
+        return Comparison(plan, Result.NEEDLESS, f"{error}\n{error.why}")
     return _replayed(oracle, made, view, dict(zip(open_, entries, strict=True)))
 
 
-def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entry]) -> Judged:
+def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entry]) -> Comparison:
     """Compare the predicted replays with git's results, bottom first."""
     plan, base = made.plan, made.trunk
     bases: dict[int, Oid] = {}
@@ -496,19 +496,19 @@ def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entr
         tip, conflict = oracle.rebase(made.own[n], base)
         wrong = _difference(view.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
         if wrong:
-            return Judged(plan, Result.WRONG, f"#{entry.pr}: {wrong}")
+            return Comparison(plan, Result.WRONG, f"#{entry.pr}: {wrong}")
         if conflict:
-            return Judged(plan, Result.PAUSED)
+            return Comparison(plan, Result.PAUSED)
         base = tip
     if plan.variant in ASKED and not view.options.fork_point and not _either_way(oracle, made, bases):
-        return Judged(plan, Result.WRONG, "a person should have been asked")
-    return Judged(plan, Result.RIGHT)
+        return Comparison(plan, Result.WRONG, "a person should have been asked")
+    return Comparison(plan, Result.RIGHT)
 
 
 def _either_way(oracle: Oracle, made: Made, bases: Mapping[int, Oid]) -> bool:
     """Return whether git makes the same tree with and without the commit that a parent lost.
 
-    Both are rebased onto the base of the entry above. If they agree, nothing needs to be asked.
+    Both are rebased onto the base of the entry above. If they agree, no question is needed.
     """
     ((at, heads),) = made.old.items()
     lost, base = oracle.shop.read(heads[0]), bases[at + 1]
@@ -549,12 +549,12 @@ _TRIES = 5
 """The number of plans for each stack: commits that conflict with each other make no stack."""
 
 
-def run(source: Path, scratch: Path, *, count: int, seed: int) -> tuple[Counter[Result], list[Judged]]:
+def run(source: Path, scratch: Path, *, count: int, seed: int) -> tuple[Counter[Result], list[Comparison]]:
     """Compare stacks from a repository; return counts by result, and every wrong stack."""
     shop = Workshop.over(scratch, source)
     oracle = Oracle.of(shop, scratch.parent / f"{scratch.name}-oracle")
     counts: Counter[Result] = Counter()
-    odd: list[Judged] = []
+    odd: list[Comparison] = []
     tip = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True, check=True).stdout
     for plan in cut(Git(scratch), tip.strip(), count=_TRIES * count, seed=seed):
         if counts.total() == count:
@@ -564,8 +564,8 @@ def run(source: Path, scratch: Path, *, count: int, seed: int) -> tuple[Counter[
             made = make(shop, git, plan)
         except Unfit:
             continue
-        judged = judge(shop, oracle, made)
-        counts[judged.result] += 1
-        if judged.result in {Result.WRONG, Result.NEEDLESS}:
-            odd.append(judged)
+        comparison = compare(shop, oracle, made)
+        counts[comparison.result] += 1
+        if comparison.result in {Result.WRONG, Result.NEEDLESS}:
+            odd.append(comparison)
     return counts, odd

@@ -24,7 +24,7 @@ class Variant:
     Attributes:
         name: its test id.
         do: changes the stack.
-        expect: right, asked (the user decides) or refused.
+        expect: `RIGHT`, `ASKED` (the user decides) or `REFUSED`.
         shape: arguments of `stage`.
     """
 

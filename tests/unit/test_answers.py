@@ -200,7 +200,7 @@ PULL: dict[str, Any] = {
 def test_null_authors_and_hidden_objects() -> None:
     """A deleted account is the ghost, a team has no login, and hidden objects are left out."""
     pull = decode(PULL, PullRequestNode).of_domain()
-    assert (pull.opinions, pull.asked) == ((("ghost", "APPROVED"),), ("a team", "a team"))
+    assert (pull.opinions, pull.requested_reviewers) == ((("ghost", "APPROVED"),), ("a team", "a team"))
     assert pull.force_pushes == (ForcePush(None, None),)
 
 

@@ -33,7 +33,7 @@ def test_a_workflow_that_cannot_be_read(
 
 
 def test_files_of_etc_that_are_removed_while_they_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is gone needs no mask; the others are still found."""
+    """A deleted file needs no mask; the others are still found."""
     for name in ("gone", "open", "secret"):
         (tmp_path / name).write_text("x")
     (tmp_path / "secret").chmod(0o600)

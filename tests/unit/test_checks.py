@@ -134,7 +134,7 @@ def test_what_matches_come_to() -> None:
 
 
 def test_the_lines_that_a_patch_adds() -> None:
-    """Per file; what stands in a hunk is no header, whatever it looks like."""
+    """Return them per file; a line of a hunk that looks like a header is not one."""
     old, new, zeros = "a" * 40, "b" * 40, "0" * 40
     patch = [
         "diff --git a/src/a.rs b/src/a.rs", f"index {old}..{new} 100644", "--- a/src/a.rs", "+++ b/src/a.rs",

@@ -150,7 +150,7 @@ BRANCHING = [_pr(1, "main", "a"), _pr(2, "a", "b"), _pr(3, "a", "c"), _pr(4, "c"
 
 
 def test_a_stack_that_branches_goes_on_through_its_own_entries() -> None:
-    """Somebody else's longer branch beside an entry does not make that entry look as if it were gone."""
+    """Somebody else's longer branch beside an entry does not make that entry look deleted."""
     stack = grown(BRANCHING, "main", _declared("a", "b"))
     assert [pr.number for pr in stack] == [1, 2]
     assert [(pr.number, other.number) for pr, other in beside(BRANCHING, stack)] == [(3, 2)]

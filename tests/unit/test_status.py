@@ -25,8 +25,8 @@ _PR = PullRequest(
     mergeable="MERGEABLE",
     merge_state="CLEAN",
 )
-_FACTS = EntryFacts(PrNumber(1), _PR, asked=True)
-_OFFLINE = replace(_FACTS, pr=None, asked=False)
+_FACTS = EntryFacts(PrNumber(1), _PR, queried=True)
+_OFFLINE = replace(_FACTS, pr=None, queried=False)
 _OFF = ("3 commits of main not in it",)
 _BILLING = "The job was not started because your account is locked due to a billing issue."
 
@@ -170,13 +170,16 @@ def test_a_head_in_another_repository(head: str, repository: str, message: str) 
         ({}, ""),
         ({"review": "APPROVED"}, "approved"),
         ({"review": "APPROVED", "opinions": (("ada", "APPROVED"),)}, "approved by @ada"),
-        ({"opinions": (("ada", "APPROVED"),), "asked": ("tim",)}, "approved by @ada, review requested from @tim"),
+        (
+            {"opinions": (("ada", "APPROVED"),), "requested_reviewers": ("tim",)},
+            "approved by @ada, review requested from @tim",
+        ),
         ({"review": "REVIEW_REQUIRED"}, "an approval is required"),
         (
-            {"review": "REVIEW_REQUIRED", "asked": ("ada", "a team")},
+            {"review": "REVIEW_REQUIRED", "requested_reviewers": ("ada", "a team")},
             "an approval is required from @ada, a team",
         ),
-        ({"asked": ("ada",), "open_threads": 1}, "review requested from @ada, 1 thread open"),
+        ({"requested_reviewers": ("ada",), "open_threads": 1}, "review requested from @ada, 1 thread open"),
         (
             {
                 "review": "CHANGES_REQUESTED",

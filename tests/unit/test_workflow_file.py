@@ -111,12 +111,12 @@ def test_the_workflow_that_verifies_receipts(tmp_path: Path, fallback: str) -> N
     assert not [script for script in scripts if "${{" in script]
     assert all(PINNED.fullmatch(step["uses"]) for step in steps_of(text) if "uses" in step)
     assert findings(tmp_path / "workflow.yml", text) == ""
-    judged = subprocess.run(
+    checked = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows",
          str(tmp_path / "workflow.yml")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_code_of_the_pull_request_runs_only_where_its_workflow_counts() -> None:

@@ -256,7 +256,7 @@ def _restore_on_github(
 
 
 def _restore_branch(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
-    """Restore the local branch; one that is gone, and that the run did not delete, stays gone."""
+    """Restore the local branch; one that somebody else deleted stays deleted."""
     _keep_before(context, step_context, change)
     if not change.is_ours("") and not run_changes.local_tip(context.git, context.entry.branch):
         raise Refused(f"{context.entry.branch} was deleted or renamed")

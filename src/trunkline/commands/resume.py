@@ -97,7 +97,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
 
     Raises:
         Refused: another run holds the lock, the run has ended, it is not paused at a commit that
-            can be skipped, or a branch is gone.
+            can be skipped, or a branch does not exist.
     """
     context.reporter.require_approval(*plan(context, run).publishes)
     with lock.hold(context.state, run=run.id) as held:

@@ -114,7 +114,7 @@ def _contains(git: Git, above: PullRequest, below: PullRequest) -> bool:
 def disagree(git: Git, stack: Stack, entries: Sequence[Entry], snapshot: Snapshot, remote: Mapping[str, Oid]) -> bool:
     """Return whether GitHub and the remote describe two moments: somebody acted between the responses.
 
-    Either an open pull request has no branch, or a head that is not here; or trunk does not hold
+    Either an open pull request has no branch, or a head that this clone lacks; or trunk does not hold
     the merge of a merged one.
 
     Args:

@@ -89,7 +89,7 @@ def find_open_run(cwd: Path | None = None) -> OpenRun | None:
 def checkout_beside_conflict(git: Git) -> Path | None:
     """Return the checkout to work in if a directory is in the work tree of the open run's conflict; else None.
 
-    The run removes that work tree, and a process whose directory is gone can start no other. The
+    The run removes that work tree, and a process whose directory is deleted can start no other. The
     checkout is one that has a branch of the run, else the main work tree.
 
     Args:

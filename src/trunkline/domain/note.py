@@ -19,7 +19,7 @@ LONGEST = 65_536
 
 
 class Rebased(msgspec.Struct, frozen=True):
-    """The changes of a rebase to the commits that reviewers saw.
+    """The changes of a rebase to the commits that reviewers have read.
 
     Attributes:
         old: the former head on the remote.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """Conditions of an attestation: receipts of others that stand in for CI must meet them too.
+    """Conditions of an attestation: receipts of others that replace CI must meet them too.
 
     Attributes:
         repository: the repository (`repository.identity`).

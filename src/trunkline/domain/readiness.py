@@ -74,14 +74,14 @@ def _decision(pr: PullRequest) -> list[str]:
     if pr.review == "CHANGES_REQUESTED" or people["CHANGES_REQUESTED"]:
         by = people["CHANGES_REQUESTED"]
         return [f"changes requested by {by}" if by else "changes requested"]
-    asked = ", ".join(name if name == A_TEAM else f"@{name}" for name in pr.asked)
+    reviewers = ", ".join(name if name == A_TEAM else f"@{name}" for name in pr.requested_reviewers)
     words = []
     if pr.review == "APPROVED" or people["APPROVED"]:
         words.append(f"approved by {people['APPROVED']}" if people["APPROVED"] else "approved")
     if pr.review == "REVIEW_REQUIRED":
-        words.append(f"an approval is required from {asked}" if asked else "an approval is required")
-    elif asked:
-        words.append(f"review requested from {asked}")
+        words.append(f"an approval is required from {reviewers}" if reviewers else "an approval is required")
+    elif reviewers:
+        words.append(f"review requested from {reviewers}")
     return words
 
 

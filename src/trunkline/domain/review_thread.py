@@ -10,7 +10,7 @@ class ReviewThread(msgspec.Struct, frozen=True):
 
     Attributes:
         path: the file.
-        line: the line in the current head; None: the thread is about the file, or its line is gone.
+        line: the line in the current head; None: the thread is about the file, or its line was deleted.
         outdated: the line was changed since.
         author: the login of the author of its first comment.
         text: the Markdown of its first comment.

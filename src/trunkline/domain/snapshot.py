@@ -64,7 +64,7 @@ class PullRequest(msgspec.Struct, frozen=True):
         review: GraphQL's reviewDecision, or "" if no review is required.
         opinions: each reviewer's latest review: login, and APPROVED, CHANGES_REQUESTED or
             DISMISSED.
-        asked: logins with a pending review request; `A_TEAM` for a team.
+        requested_reviewers: logins with a pending review request; `A_TEAM` for a team.
         open_threads: unresolved review threads among the first hundred.
         mergeable: GraphQL's MergeableState: MERGEABLE, CONFLICTING, or UNKNOWN while GitHub
             computes it.
@@ -96,7 +96,7 @@ class PullRequest(msgspec.Struct, frozen=True):
     base_oid: Oid | None = None
     review: str = ""
     opinions: tuple[tuple[str, str], ...] = ()
-    asked: tuple[str, ...] = ()
+    requested_reviewers: tuple[str, ...] = ()
     open_threads: int = 0
     mergeable: str = "UNKNOWN"
     merge_state: str = "UNKNOWN"

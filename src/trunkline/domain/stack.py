@@ -197,7 +197,7 @@ class PublishSettings(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class AttestSettings:
-    """The `[attest]` table: the conditions under which shared receipts stand in for CI.
+    """The `[attest]` table: the conditions under which shared receipts replace CI.
 
     Attributes:
         gates: the required gates; empty: all.

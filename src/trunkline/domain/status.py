@@ -84,7 +84,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
     """The observed facts about one entry.
 
     Attributes:
-        asked: GitHub was queried; otherwise a missing pull request is unknown.
+        queried: GitHub was queried; otherwise a missing pull request is unknown.
         branch: its branch in stack.toml; "" to skip the comparison.
         side: the relation of the local branch to GitHub's head or, offline, to the tracking ref.
         off_base: why it is not on its base; () if it is, or if unknown.
@@ -95,7 +95,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
 
     key: EntryKey
     pr: PullRequest | None
-    asked: bool
+    queried: bool
     branch: str = ""
     side: UpstreamRelation = UpstreamRelation.SAME
     off_base: tuple[str, ...] = ()
@@ -228,7 +228,7 @@ def _alone(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
         return _for_git(replace(facts, side=_AS_UNPUBLISHED.get(facts.side, facts.side))) or EntryState(
             facts.key, State.UNSUBMITTED, (f"to make one: {task_command('submit')}",)
         )
-    if facts.asked and facts.pr is None:
+    if facts.queried and facts.pr is None:
         return EntryState(facts.key, State.MISSING)
     if facts.pr is not None and facts.pr.state is not PrState.OPEN:
         return EntryState(facts.key, State.MERGED if facts.pr.state is PrState.MERGED else State.CLOSED)

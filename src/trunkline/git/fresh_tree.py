@@ -199,7 +199,7 @@ class FreshTree(msgspec.Struct, frozen=True):
         self.git.at(self.path).query(*WHOLE, *_EXACT, *argv)
 
     def _hides_files(self) -> bool:
-        """Return whether code under test told git to overlook files (git-update-index(1))."""
+        """Return whether code under test made git ignore changes of files (git-update-index(1))."""
         tagged = self.git.at(self.path).query("ls-files", "-v", "-z").stdout.split(b"\0")
         return any(entry[:1] == b"S" or entry[:1].islower() for entry in tagged)
 

@@ -68,7 +68,7 @@ class BaseChange(Node, frozen=True):
 
 
 class _Event(BaseChange, frozen=True):
-    """A force-push, unless it has an earlier base; its commits may be gone."""
+    """A force-push, unless it has an earlier base; its commits may no longer exist."""
 
     before_commit: Commit | None = None
     after_commit: Commit | None = None
@@ -171,7 +171,7 @@ class PullRequestNode(Node, frozen=True, kw_only=True):
             base_oid=self.base_ref_oid,
             review=self.review_decision or "",
             opinions=tuple((login(each.author), each.state) for each in reviews.visible) if reviews else (),
-            asked=tuple(map(_requested, requests.visible)) if requests else (),
+            requested_reviewers=tuple(map(_requested, requests.visible)) if requests else (),
             open_threads=sum(not thread.is_resolved for thread in threads.visible) if threads else 0,
             mergeable=self.mergeable,
             merge_state=self.merge_state_status,

@@ -68,7 +68,7 @@ def move_submodules(git: Git, step_context: StepContext, path: Path) -> tuple[st
 
 
 def move_modules(git: Git, step_context: StepContext, name: str) -> tuple[str, ...]:
-    """Move the submodules' repositories of a work tree whose files are gone; return a message for them.
+    """Move the submodules' repositories of a work tree whose files are deleted; return a message for them.
 
     Args:
         git: the repository.

@@ -86,7 +86,7 @@ def to_its_checkout(local: LocalState) -> str:
     """Return the command that leads to the branch's checkout, here or in another work tree.
 
     Raises:
-        Refused: the directory of that work tree is gone.
+        Refused: the directory of that work tree does not exist.
     """
     if local.elsewhere and Path(local.elsewhere).exists():
         return f"cd {shlex.quote(local.elsewhere)}"

@@ -213,7 +213,7 @@ def _words_drift(view: View, change: TitleChanged | NoteChanged) -> tuple[str, .
 
 
 def read_stack_text(path: Path) -> str:
-    """Return the text of a stack.toml; "" if it is gone."""
+    """Return the text of a stack.toml; "" if it is missing."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -235,13 +235,13 @@ def without_change(now: str, change: StackFileChanged) -> str | None:
 
 
 def local_tip(git: Git, branch: BranchName) -> str:
-    """Return the current tip of a local branch; "" if the branch is gone."""
+    """Return the current tip of a local branch; "" if the branch does not exist."""
     ref = branch_ref(branch)
     return refs.read_ref(git, ref) or ""
 
 
 def remote_tip(view: View) -> str:
-    """Return the tip of the entry's branch on the remote; "" if the branch is gone.
+    """Return the tip of the entry's branch on the remote; "" if the branch does not exist.
 
     Raises:
         Refused: the pull request is merged or closed.

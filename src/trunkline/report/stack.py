@@ -183,7 +183,7 @@ def _entry_data(row: EntryStatus) -> dict[str, Any]:
             "base": pr.base,
             "review": pr.review,
             "reviewers": [{"login": login, "state": state} for login, state in pr.opinions],
-            "review_asked_of": list(pr.asked),
+            "review_asked_of": list(pr.requested_reviewers),
             "open_threads": pr.open_threads,
             "failed_checks": [check.name for check in pr.checks if failed(check)],
             "checks": checks_summary(pr),

@@ -6,7 +6,7 @@ sources. It has no capabilities and shows no other processes. The network is off
 and only paths that the caller names are writable.
 
 Not every system has bubblewrap or permits it. Then nothing runs at all: a fallback without a
-sandbox would silently remove the protection that the user asked for.
+sandbox would silently remove the protection that the user requested.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read and clean cargo's target directories; only this module knows their layout.
+"""Read and clean cargo's target directories; no other module depends on their layout.
 
 Source: The Cargo Book, "Build Cache". `PROFILE/.fingerprint/PACKAGE-HASH` marks a unit as up to
 date. `PROFILE/build/PACKAGE-HASH` holds a compiled build script, or the output and the OUT_DIR of

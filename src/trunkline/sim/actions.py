@@ -174,7 +174,7 @@ def reopen(world: World, repository: Repository, pull: PullRequest, actor: str) 
     head sha" (GitHub's support, isaacs/github#361); a deleted branch: pytorch/pytorch#114423.
 
     Raises:
-        GitHubRefusal: merged, a branch gone, the head rewritten, or no commits left.
+        GitHubRefusal: merged, a deleted branch, the head rewritten, or no commits left.
     """
     if pull.state is PullState.OPEN:
         return pull

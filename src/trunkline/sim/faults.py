@@ -1,7 +1,7 @@
 """Injected failures: the requests or pushes that they hit, their effect, and how often.
 
 They are declared in Python, or in a TOML file with one table per fault, whose keys are the fields
-of `Fault`. The reader of the file replaces `$name` by values that it knows:
+of `Fault`. The reader of the file replaces `$name` by its own values:
 
     [[fault]]
     kind = "status"

@@ -175,7 +175,7 @@ def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
     Only the branch of an entry without a pull request may be missing on the remote: it is new.
 
     Raises:
-        Refused: a pull request is closed, or a remote branch is gone or holds foreign commits.
+        Refused: a pull request is closed, or a remote branch is deleted or holds foreign commits.
     """
     found = []
     for entry in entries:
@@ -279,7 +279,7 @@ def run_stack(context: Context, step_context: StepContext) -> Outcome:
     """Push every open entry whose branch moved, in one atomic push.
 
     Raises:
-        Refused: a pull request is closed, a remote branch moved, is gone or holds foreign commits,
+        Refused: a pull request is closed, a remote branch moved, is deleted or holds foreign commits,
             or the push would close a pull request for good.
         ExternalError: the request to the remote failed.
     """

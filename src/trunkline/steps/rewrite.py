@@ -42,7 +42,7 @@ def run(context: Context, step_context: StepContext, rewrite: Rewrite, staged: S
 
     Raises:
         Refused: the branch moved since, its checkout is not clean, the staged changes are others
-            by now, or the new commits are gone.
+            by now, or the new commits no longer exist.
     """
     result, git = rewrite.result, context.git
     keeps_files = staged is not None and staged.branch == result.branch

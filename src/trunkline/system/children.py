@@ -178,7 +178,7 @@ def watchdog(child: subprocess.Popen[bytes]) -> Iterator[None]:
     """Kill a child's group when this process is killed (SIGKILL, the OOM killer).
 
     A shell in its own process group waits on a pipe that only this process holds. A line means
-    success. End of file means that this process is gone, or that a second interrupt stopped it
+    success. End of file means that this process has ended, or that a second interrupt stopped it
     while it terminated the child. PR_SET_PDEATHSIG would only reach the direct child, not the
     compilers that it started.
     """

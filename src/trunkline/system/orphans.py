@@ -108,7 +108,7 @@ def _stat(pid: str) -> bytes:
 
 
 def _command_line(pid: int) -> str:
-    """Return a process's command line, or its name in brackets; "" if it has gone.
+    """Return a process's command line, or its name in brackets; "" if it has ended.
 
     The command line is empty while the kernel replaces the program (execve(2)), and where a program
     has cleared its own.

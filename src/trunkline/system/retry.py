@@ -45,7 +45,7 @@ def retrying(call: Callable[[], T], *, reporter: Callable[[str], None] | None = 
         reporter: receives a message before each wait.
 
     Raises:
-        TransientError: every attempt failed, or the server asked for too long a wait.
+        TransientError: every attempt failed, or the server demanded too long a wait.
     """
     try:
         return call()
@@ -108,7 +108,7 @@ def throttle() -> None:
 
 
 def wait_for(error: TransientError, failures: int) -> float:
-    """Return the seconds to wait after a failure: as the server asked, else exponential backoff."""
+    """Return the seconds to wait after a failure: as the server demanded, else exponential backoff."""
     return error.wait if error.wait is not None else _FIRST_WAIT * _GROWTH ** (failures - 1)
 
 

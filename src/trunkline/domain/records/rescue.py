@@ -32,7 +32,7 @@ class RestoredBaseDeleted(EntryRecord, frozen=True, kw_only=True, tag="removing"
     """The deletion of a base that the rescue had restored.
 
     Written: before the branch is deleted.
-    Resume: deletes it unless it is gone.
+    Resume: deletes it unless it is deleted already.
     Undo: ignores it.
     """
 

@@ -26,7 +26,7 @@ class EntryRemoved(Intent, frozen=True, kw_only=True, tag="entry-removed"):
     """The removal of an entry from stack.toml that a reverted `add` had put there.
 
     Written: before stack.toml is written.
-    Resume: takes the entry out unless it is gone.
+    Resume: removes the entry unless it is removed already.
     Undo: adds the entry again, as the reverted run did.
     """
 
