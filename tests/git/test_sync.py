@@ -125,7 +125,7 @@ def test_the_next_stack_begins(
         written.append(found)
         return Path("stack.toml")
 
-    monkeypatch.setattr(init, "look", lambda *_, **__: None)
+    monkeypatch.setattr(init, "observe", lambda *_, **__: None)
     monkeypatch.setattr(init_update, "check", checked)
     monkeypatch.setattr(init_update, "update", update)
     for person in typist(stack, monkeypatch, capsys, ""):
