@@ -51,7 +51,12 @@ def test_what_a_hostile_configuration_would_run(stack: YardLanding) -> None:
         ("url.https://evil.invalid/.insteadOf", "https://example.invalid/"),
     ):
         stack.clone.git("config", key, value)
+    hook = stack.clone.path / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
     ran = stack.invoke("doctor", "--offline", "--json")
+    assert [each["message"].partition(":")[0] for each in found(ran, "hooks")] == ["pre-push"]
     message = " ".join(each["message"] for each in found(ran, "git config"))
     for key in ("core.fsmonitor", "core.sshcommand", "filter.x.smudge", "alias.st", "insteadof"):
         assert key in message

@@ -9,6 +9,8 @@ import pytest
 
 from support.inprocess import desk
 from support.typist import Typist, typist
+from trunkline.git.config_audit import RUN_HOOKS, hooks, settings
+from trunkline.git.git import Git
 
 _SIGNED = 'printf "\\nSigned-off-by: hook\\n" >> "$1"'
 
@@ -96,3 +98,21 @@ def test_new_messages_of_modify(person: Typist) -> None:
     assert person(f"invoke modify --reword {name} --message Good --no-push").code == 0
     assert _message(person, "one") == "Good\n\nSigned-off-by: hook"
     assert _ran(person) == ["commit-msg"]
+
+
+def test_only_these_hooks_run(person: Typist) -> None:
+    """Of all hooks, those of commits and of pushes; `doctor` names the same."""
+    git = Git(person.desk.clone.path)
+    for name in (
+        *RUN_HOOKS, "post-checkout", "post-index-change", "post-commit", "post-merge", "post-rewrite", "pre-rebase",
+        "pre-auto-gc", "pre-merge-commit", "applypatch-msg", "fsmonitor-watchman",
+    ):  # fmt: skip
+        _hook(person, name, "")
+    assert hooks(git, settings(git)) == RUN_HOOKS
+    assert person("invoke amend").code == 0
+    assert _ran(person) == ["pre-commit", "prepare-commit-msg", "commit-msg"]
+    assert person("invoke restack").code == 0
+    assert set(_ran(person)) == {"pre-push", "reference-transaction"}
+    assert person("invoke undo").code == 0
+    assert person("invoke modify --drop 2").code == 0
+    assert set(_ran(person)) == {"pre-push", "reference-transaction"}

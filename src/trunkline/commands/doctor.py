@@ -149,9 +149,9 @@ def _checkout(git: Git, held: tuple[config_audit.Setting, ...]) -> Iterator[Find
     if leaked:
         message = f"{', '.join(leaked)} in your environment would lead git elsewhere; trunkline leaves them out"
         yield Finding("environment", message, Health.WARNING, f"unset {' '.join(leaked)}")
-    hooks = git.query("rev-parse", "--path-format=absolute", "--git-path", "hooks").path
-    if os.access(hooks / "pre-push", os.X_OK):
-        yield Finding("hooks", "pre-push runs before each push, as for you; no other hook runs", Health.WARNING)
+    if hooks := config_audit.hooks(git, held):
+        message = f"{', '.join(hooks)}: runs as you when a task pushes or commits your changes; no other hook does"
+        yield Finding("hooks", message, Health.WARNING)
 
 
 def _replacements(git: Git) -> Iterator[Finding]:

@@ -6,8 +6,10 @@ A clone never copies configuration. But an unpacked archive, a shared disk or a 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from pathlib import Path
 
 import msgspec
 
@@ -24,6 +26,8 @@ _COMMANDS = re.compile(
     r"|browser\..+\.cmd|man\..+\.cmd|guitool\..+\.cmd|tar\..+\.command|hook\..+\.command|submodule\..+\.update"
 )
 _PLACES = re.compile(r"core\.(hookspath|worktree)|include(if\..+)?\.path|url\..+\.(insteadof|pushinsteadof)")
+RUN_HOOKS = ("pre-push", "reference-transaction", "pre-commit", "prepare-commit-msg", "commit-msg")
+"""The hooks that tasks run: the first two in `git push`, the others by `operations.commit_hooks`."""
 _HARMLESS = {"core.fsmonitor": {"true", "false", "0", "1", ""}, "protocol.ext.allow": {"never"}}
 
 
@@ -71,6 +75,15 @@ def _is_lfs(setting: Setting) -> bool:
 
 def _is_alias(setting: Setting) -> bool:
     return setting.key.startswith("alias.") and setting.value.startswith("!")
+
+
+def hooks(git: Git, values: tuple[Setting, ...]) -> tuple[str, ...]:
+    """Return the hooks of this repository that tasks run."""
+    # Our own git has core.hooksPath=/dev/null on its command line.
+    own = tuple(each for each in values if (each.scope, each.value) != ("command", os.devnull))
+    named = value_of(own, "core.hookspath")
+    folder = git.cwd / Path(named).expanduser() if named else git.common_dir() / "hooks"
+    return tuple(name for name in RUN_HOOKS if os.access(folder / name, os.X_OK))
 
 
 def value_of(values: tuple[Setting, ...], key: str) -> str:

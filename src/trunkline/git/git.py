@@ -1,8 +1,8 @@
 """Run git: queries without the lock, mutations only with it. No other module starts git.
 
 The minimum version is 2.38, for `merge-tree --write-tree`. Every call sets `LC_ALL=C` and disables
-prompts, the pager, user configuration that would change a result, and every hook except pre-push and those
-that `hook` runs.
+prompts, the pager, user configuration that would change a result, and every hook except those of `git push`
+(pre-push, and reference-transaction for the tracking branch) and those that `hook` runs.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Git:
             ok: exit codes that are not failures.
             stdin: its standard input.
             network: the command contacts the remote: longer timeout, tokens passed on.
-            hooks: run the pre-push hook.
+            hooks: run the hooks of a push: pre-push and reference-transaction.
             display: the command line to echo; "": housekeeping, not echoed.
 
         Raises:
