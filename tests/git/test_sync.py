@@ -174,3 +174,24 @@ def test_killed_at_a_record(stack: Desk, monkeypatch: pytest.MonkeyPatch, number
     assert "one" not in stack.tips()
     assert stack.remote_tips() == stack.tips()
     assert stack.contains_here("three", "two")
+
+
+def test_the_local_trunk_moves_forward(stack: Desk) -> None:
+    """Only as a fast-forward of a trunk that no work tree uses: otherwise a line says why it stays."""
+    stays = stack.clone.head("main")
+    tip = stack.trunk_commits("trunk moves on", {"TRUNK.md": "moved\n"})
+    fetched = synced(stack).outcomes[StepName.FETCH, None]
+    assert stack.clone.head("main") == stays
+    (line,) = fetched.details
+    assert "stays 1 commit behind, because it is checked out" in line
+    assert line.endswith("; to move it there: git merge --ff-only origin/main")
+
+    stack.clone.git("switch", "--quiet", "one")
+    assert "git fetch origin main:main" in sync.forecast(stack.stack_context()).plan.steps[0].commands
+    moved = synced(stack).outcomes[StepName.FETCH, None]
+    assert (stack.clone.head("main"), moved.mark) == (tip, StepStatus.DONE)
+
+    own = stack.clone.git("commit-tree", "main^{tree}", "-p", stays, "-m", "own")
+    stack.clone.git("update-ref", "refs/heads/main", own)
+    synced(stack)
+    assert stack.clone.head("main") == own

@@ -29,6 +29,7 @@ from trunkline.state import lock
 from trunkline.steps import cleanup, fetch, note, push, replay, retarget, switch
 
 TASK = "restack"
+SYNC = "sync"
 
 
 def nothing_to_do(view: View, *, up_to: EntryKey | None = None) -> Outcome | None:
@@ -146,7 +147,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     notes = note.Notes([context.of(context.stack.entry(number)) for number in noted])
     each = {StepName.REPLAY: onto, StepName.NOTE: notes.run}
     whole = {
-        StepName.FETCH: fetch.run,
+        StepName.FETCH: fetch.run_with_trunk if intended.task == SYNC else fetch.run,
         StepName.PUSH: push_all,
         StepName.RETARGET: retarget.run,
         StepName.CLEANUP: cleanup.run_locally,

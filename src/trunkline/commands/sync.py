@@ -12,7 +12,7 @@ from trunkline.domain.step import Plan, StepName
 from trunkline.engine import RunResult
 from trunkline.steps import cleanup, fetch
 
-TASK = "sync"
+TASK = restack.SYNC
 
 
 def forecast(context: Context) -> Forecast:
@@ -31,7 +31,8 @@ def forecast(context: Context) -> Forecast:
         found = restack.plan(context)
     else:
         found = Forecast(Plan(TASK, view.stack.entries[0].key, (fetch.plan(view),)), view.decisions)
-    steps = (*found.plan.steps, deletion) if deletion is not None else found.plan.steps
+    first, *others = found.plan.steps
+    steps = (fetch.plan_with_trunk(first, view), *others, *([deletion] if deletion is not None else ()))
     skipped = tuple(dict.fromkeys(step.name for step in steps if step.name in view.options.skip))
     return replace(found, plan=replace(found.plan, task=TASK, steps=steps, skipped=skipped))
 

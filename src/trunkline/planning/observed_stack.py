@@ -134,11 +134,11 @@ class ObservedStack(msgspec.Struct, frozen=True):
         merged = [tip for tip in bounds if history.is_ancestor(git, tip, trunks[0])]
         reached = (*history.reachable(git, bounds, [head, *trunks]), *history.reachable(git, merged, [head]))
         certain = certain and not self._may_be_copies(own, reached=reached)
-        if certain:
-            return len(own)
         if history.missing(git, [pr.head_oid for pr in pulls]):  # not fetched: the last fetched heads bound the count
             tracked = [self.here.get(refs.tracking_ref(self.project.stack.remote, each.branch)) for each in below]
             return len(history.reachable(git, [head], [*trunks, *bounds, *(tip for tip in tracked if tip)]))
+        if certain:
+            return len(own)
         off = [pr for pr in pulls if not history.is_ancestor(git, pr.head_oid, head)]
         if history.missing(git, [old for pr in off for old in pr.historical_heads]):
             return None  # a head that a force-push replaced was not fetched, and the branch may contain it

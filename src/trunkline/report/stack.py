@@ -58,12 +58,13 @@ def _entry(row: EntryStatus) -> RenderableType:
     _link(head, row, len(f"{mark} "))
     lines = [head, _text((f"  {row.entry.branch}{'  (checked out)' if row.current else ''}", "dim"))]
     if row.standing.state is not State.MERGED:
-        facts = "  ·  ".join(fact for fact in _about_the_entry(row) if fact)
+        about = _about_the_entry(row)
+        facts = "  ·  ".join(fact for fact in about if fact)
         lines += [_text((f"  {facts}", "dim"))] if facts else []
         lines += [
             _verdicts(name, known) for name, known in (("gates", row.gates), ("own checks", row.checks)) if known
         ]
-        lines += [_text((f"  {why}", "yellow")) for why in row.standing.why]
+        lines += [_text((f"  {why}", "yellow")) for why in row.standing.why if why not in about]
     return Group(*(Hanging(line, 2) for line in lines))
 
 

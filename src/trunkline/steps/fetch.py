@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from msgspec.structs import replace
+
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -13,6 +15,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import local_refs, refs
+from trunkline.operations import local_trunk
 from trunkline.planning import heads
 
 
@@ -25,6 +28,30 @@ def plan(scope: Scope) -> Step:
         (f"git fetch {shlex.quote(scope.stack.remote)}",),
         mutates=True,
     )
+
+
+def plan_with_trunk(step: Step, view: View) -> Step:
+    """Return the step with the fast-forward of the local trunk; as it is, if there is none."""
+    remote, trunk = view.stack.remote, view.stack.trunk
+    found = local_trunk.behind(view.git, remote, trunk, view.world.trunk)
+    if found is None or found.use:
+        return step
+    return replace(
+        step,
+        description=f"{step.description}; move your {trunk} forward",
+        commands=(*step.commands, local_trunk.command(remote, trunk)),
+    )
+
+
+def run_with_trunk(context: Context, step_context: StepContext) -> Outcome:
+    """Fetch, then move the local trunk forward if that is a fast-forward and no work tree uses it; see `run`."""
+    fetched = run(context, step_context)
+    stack, tip = context.stack, context.world().trunk
+    old, line = local_trunk.advance(context.git, step_context.lock, stack.remote, stack.trunk, tip)
+    if not line:
+        return fetched
+    status = StepStatus.DONE if old is not None else fetched.mark
+    return replace(fetched, mark=status, details=(*fetched.details, line))
 
 
 def plan_in_run(view: View) -> Step:
