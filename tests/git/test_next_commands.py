@@ -581,7 +581,7 @@ ELSEWHERE: dict[str, str] = {
     "tasks/configured.py:_wrong": "tests/unit/test_configured.py::test_a_wrong_value_is_named",
     "tasks/recovery.py:conclude": "because: rebase of the entry itself, or of the one above once this one is merged",
     "tasks/simulator.py:rehearse": "tests/e2e/test_rehearse.py::test_the_example_needs_no_checkout",
-    "tasks/receipts.py:_told_receipts": "tests/e2e/test_gates_receipts.py::test_receipts_are_listed_and_verified",
+    "tasks/receipts.py:_print_receipts": "tests/e2e/test_gates_receipts.py::test_receipts_are_listed_and_verified",
     "tasks/receipts.py:checks_task.body": "tests/e2e/test_checks.py::test_a_landing_waits_for_a_persons_word",
     "tasks/inspection.py:_write_page": "tests/e2e/test_report.py::test_markdown_json_and_where_it_is_written",
     "tasks/inspection.py:report_": "tests/unit/test_asking.py::test_a_report_has_one_form",

@@ -109,7 +109,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
         _not_done(ending, error, "what was merged is not known")
         taken = run_changes.changes_of(context.stack, run)
     pushed = tuple(filter(is_pushed_back, taken))
-    here = tuple(change for change in taken if isinstance(change, LocalMoved))
+    moved = tuple(change for change in taken if isinstance(change, LocalMoved))
     if local:
         outside = (
             change
@@ -120,7 +120,7 @@ def _restore(context: Context, run: Run, step_context: StepContext, ending: _End
     else:
         for change in filter(is_closed_first, taken):
             _restore_one(context.of_pr(change.pr), step_context, change, ending, local=local)
-        _push_back(context, step_context, pushed, {each.pr: each for each in here}, ending)
+        _push_back(context, step_context, pushed, {each.pr: each for each in moved}, ending)
     for change in taken:
         if not is_closed_first(change):
             _restore_one(context.of_pr(change.pr), step_context, change, ending, local=local)
@@ -201,7 +201,7 @@ def _push_back(
     context: Context,
     step_context: StepContext,
     pushed: tuple[RemoteMoved, ...],
-    here: Mapping[EntryKey, LocalMoved],
+    moved: Mapping[EntryKey, LocalMoved],
     ending: _Ending,
 ) -> None:
     """Push the old tips of all branches that are still as the run left them, in one atomic push.
@@ -214,8 +214,8 @@ def _push_back(
         _keep_before(context.of_pr(change.pr), step_context, change)
         try:
             drift = run_changes.drifted(context, (change,), context.view)
-            if not drift and change.pr in here:
-                _check_branch(context, here[change.pr])
+            if not drift and change.pr in moved:
+                _check_branch(context, moved[change.pr])
         except TrunklineError as error:
             _not_done(ending, error, _described(context, change, str(error)))
             continue

@@ -34,15 +34,15 @@ def plan(context: Context) -> tuple[tuple[Absorbed, ...], Rewriting | None]:
     view = context.view()
     amend.require_checked_out(view, task=TASK)
     entries = open_entries(view, task=TASK)
-    position, here = amend.at(view, entries)
-    staged = amend.staged_changes(view.git, here, everything=False)
+    position, current = amend.at(view, entries)
+    staged = amend.staged_changes(view.git, current, everything=False)
     reached = absorption.in_reach(entries[: position + 1])
     found = absorption.decide(view.git, reached, staged.index)
     if found.tree is None:
         return found.rows, None
     changed = tuple(each for each in reached if each.entry.key in found.wanted)
     rewrites = rewritten(view, changed, found.wanted)
-    amend.require_tree(view.git, here, rewrites[-1].result.new, found.tree)
+    amend.require_tree(view.git, current, rewrites[-1].result.new, found.tree)
     above = entries[position + 1 :]
     made = rewriting.plan(view, TASK, rewrites, above, descriptions=_descriptions(found.rows), staged=staged)
     return found.rows, made

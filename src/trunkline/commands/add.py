@@ -92,8 +92,8 @@ def plan(context: Context, request: Request) -> AddPlan:
         )
     ref = branch_ref(branch)
     existing = refs.read_ref(git, ref)
-    here = refs.current_branch(git)
-    below = _below(git, stack, request, branch, here, existing)
+    checked_out = refs.current_branch(git)
+    below = _below(git, stack, request, branch, checked_out, existing)
     added = AddedEntry(
         branch=branch,
         below=str(below.branch) if below else "",
@@ -101,14 +101,14 @@ def plan(context: Context, request: Request) -> AddPlan:
     )
     view = with_entry(context, added).view()
     if existing is None:
-        added = _with_commit(view.of_pr(branch), added, request, here)
+        added = _with_commit(view.of_pr(branch), added, request, checked_out)
     elif request.message or request.all:
         raise UsageError(
             f"branch {branch} exists already",
             why="an existing branch is added with the commits that it has; nothing was changed",
             next_command=task_command("add", branch),
         )
-    return _forecast(with_entry(context, added), added, existing or _commit(added), here)
+    return _forecast(with_entry(context, added), added, existing or _commit(added), checked_out)
 
 
 def _commit(added: AddedEntry) -> Oid:
@@ -144,14 +144,14 @@ def _existing(git: Git, remote: str) -> set[str]:
 
 
 def _below(
-    git: Git, stack: Stack, request: Request, branch: BranchName, here: str, existing: Oid | None
+    git: Git, stack: Stack, request: Request, branch: BranchName, checked_out: str, existing: Oid | None
 ) -> Entry | None:
     """Return the entry that the new one sits on; None for the bottom.
 
     Raises:
         WrongFlag: the checked out branch is no entry, and no place was given.
     """
-    current = next((entry for entry in stack.entries if entry.branch == here), None)
+    current = next((entry for entry in stack.entries if entry.branch == checked_out), None)
     if request.onto_trunk:
         return None
     if request.above is not None:
@@ -164,7 +164,7 @@ def _below(
         return current
     raise WrongFlag(
         f"the place of {branch} in the stack is not known",
-        why=f"{here or 'a detached HEAD'} is no entry of the stack; nothing was changed",
+        why=f"{checked_out or 'a detached HEAD'} is no entry of the stack; nothing was changed",
         flags={"above": str(stack.entries[-1].key), "below": ""},
         otherwise=({"onto-trunk": True, "below": ""},),
     )
@@ -180,7 +180,7 @@ def _contained(git: Git, stack: Stack, tip: Oid) -> Entry | None:
     return None
 
 
-def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> AddedEntry:
+def _with_commit(view: View, added: AddedEntry, request: Request, checked_out: str) -> AddedEntry:
     """Write the new entry's commit, and return the entry with it.
 
     Raises:
@@ -216,9 +216,9 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
         if merged.conflicts:
             raise Refused(
                 f"the staged changes do not apply there: conflict in {', '.join(merged.conflicts)}",
-                why=f"they are made on {here or 'a detached HEAD'}, and {added.branch} sits on"
+                why=f"they are made on {checked_out or 'a detached HEAD'}, and {added.branch} sits on"
                 f" {added.below or view.stack.trunk}; nothing was changed",
-                next_command=_elsewhere(view.stack, added, request, here),
+                next_command=_elsewhere(view.stack, added, request, checked_out),
             )
         tree = merged.tree
     message = f"{request.message.strip()}\n".encode()
@@ -227,18 +227,18 @@ def _with_commit(view: View, added: AddedEntry, request: Request, here: str) -> 
     else:
         made = oid(git.query("commit-tree", tree, "-p", base, stdin=message).text)
     return AddedEntry(
-        branch=added.branch, below=added.below, title=added.title, commit=made, came_from=here, head=head,
+        branch=added.branch, below=added.below, title=added.title, commit=made, came_from=checked_out, head=head,
         index=held, staged=staged,
     )  # fmt: skip
 
 
-def _elsewhere(stack: Stack, added: AddedEntry, request: Request, here: str) -> str:
+def _elsewhere(stack: Stack, added: AddedEntry, request: Request, checked_out: str) -> str:
     """Return the command for changes that do not apply in the place of the new entry.
 
     If they were made on an entry, the new one can sit on that entry. Otherwise a stash carries them to the place;
     after a conflict the stash is still there.
     """
-    if any(entry.branch == here for entry in stack.entries):
+    if any(entry.branch == checked_out for entry in stack.entries):
         return task_command("add", added.branch, "--message", request.message)
     place = shlex.quote(added.below) if added.below else f"--detach {shlex.quote(f'{stack.remote}/{stack.trunk}')}"
     return f"git stash && git switch {place} && git stash pop"
@@ -252,7 +252,7 @@ def with_entry(context: Context, added: AddedEntry) -> Context:
     return open_run_context(replace(context.project, stack=stack), stack.entry(added.branch), stacked=True)
 
 
-def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> AddPlan:
+def _forecast(context: Context, added: AddedEntry, tip: Oid, checked_out: str) -> AddPlan:
     view = context.view()
     heads.load(view)
     entry = view.stack.entry(added.branch)
@@ -265,7 +265,7 @@ def _forecast(context: Context, added: AddedEntry, tip: Oid, here: str) -> AddPl
     try:
         for each in above:
             # The branch that is checked out now is left before it moves.
-            moves = added.commit is None or each.branch != here
+            moves = added.commit is None or each.branch != checked_out
             step, view = replay_step.forecast(view.of(each), moves=moves)
             steps.append(structs.replace(step, pr=each.key))
     except OwnCommitsUnknown:

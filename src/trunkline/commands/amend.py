@@ -71,20 +71,20 @@ def plan(view: View, request: Request) -> Rewriting:
     """
     require_checked_out(view, task=TASK)
     entries = open_entries(view, task=TASK)
-    position, here = at(view, entries)
-    target = _target(view.git, here, request.commit)
-    staged = staged_changes(view.git, here, everything=request.all)
-    before, after = view.git.tree(here.tip), staged.wanted
+    position, current = at(view, entries)
+    target = _target(view.git, current, request.commit)
+    staged = staged_changes(view.git, current, everything=request.all)
+    before, after = view.git.tree(current.tip), staged.wanted
     change = (rewrite.change_of(view.git, before, after),) if before != after else ()
     message = f"{request.message.strip()}\n".encode() if request.message else None
     commits = [
         NewCommit(commit, (commit, *change), message) if commit == target else NewCommit.unchanged(commit)
-        for commit in here.own
+        for commit in current.own
     ]
-    rewrites = rewritten(view, (here,), {here.entry.key: commits})
-    require_tree(view.git, here, rewrites[-1].result.new, after)
+    rewrites = rewritten(view, (current,), {current.entry.key: commits})
+    require_tree(view.git, current, rewrites[-1].result.new, after)
     description = f'amend {short(target.oid)} "{target.subject}"'
-    descriptions = {here.entry.key: description}
+    descriptions = {current.entry.key: description}
     above = entries[position + 1 :]
     return rewriting.plan(view, TASK, rewrites, above, descriptions=descriptions, staged=staged)
 
@@ -120,24 +120,24 @@ def at(view: View, entries: tuple[OpenEntry, ...]) -> tuple[int, OpenEntry]:
     if view.entry.number is not None:
         view.pull_request()
     position = next(index for index, each in enumerate(entries) if each.entry == view.entry)
-    here = entries[position]
-    if not here.own:
+    current = entries[position]
+    if not current.own:
         raise Refused(
             f"{view.entry.full_label} has no commits of its own",
             why="there is no commit that the changes could go into; nothing was changed",
             next_command="git commit",
         )
-    return position, here
+    return position, current
 
 
-def staged_changes(git: Git, here: OpenEntry, *, everything: bool) -> Staged:
+def staged_changes(git: Git, current: OpenEntry, *, everything: bool) -> Staged:
     """Return the staged changes of the checkout, or with `everything` all of tracked files."""
     held = index.staged_tree(git)
     wanted = index.tree_with_all(git) if everything else held
-    return Staged(branch=here.entry.branch, index=held, wanted=wanted)
+    return Staged(branch=current.entry.branch, index=held, wanted=wanted)
 
 
-def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
+def require_tree(git: Git, current: OpenEntry, tip: Oid, tree: Oid) -> None:
     """Check that a rewritten entry has the expected tree.
 
     Raises:
@@ -146,7 +146,7 @@ def require_tree(git: Git, here: OpenEntry, tip: Oid, tree: Oid) -> None:
     differing = history.differing(git, git.tree(tip), tree)
     if differing:
         raise Refused(
-            f"{here.entry.full_label}: the rewritten commits would not give the files of your checkout",
+            f"{current.entry.full_label}: the rewritten commits would not give the files of your checkout",
             why=f"they differ in {', '.join(differing)}: the branch is not based on its own commits alone;"
             " nothing was changed",
             next_command=("git stash", task_command("restack")),
@@ -165,16 +165,16 @@ def message_of(git: Git, planned: Rewriting) -> str:
         return ""
 
 
-def _target(git: Git, here: OpenEntry, given: str) -> Commit:
+def _target(git: Git, current: OpenEntry, given: str) -> Commit:
     if not given:
-        return here.own[-1]
+        return current.own[-1]
     found = git.resolve(given)
-    for commit in here.own:
+    for commit in current.own:
         if found is not None and commit.oid == oid(found):
             return commit
-    listed = "\n".join(f'{short(each.oid)} "{each.subject}"' for each in here.own)
+    listed = "\n".join(f'{short(each.oid)} "{each.subject}"' for each in current.own)
     raise UsageError(
-        f"--commit {given} is no commit of {here.entry.full_label}",
+        f"--commit {given} is no commit of {current.entry.full_label}",
         why=f"its own commits are\n{listed}",
-        next_command=task_command("amend", "--commit", here.own[-1].oid),
+        next_command=task_command("amend", "--commit", current.own[-1].oid),
     )

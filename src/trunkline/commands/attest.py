@@ -104,18 +104,18 @@ def question(request: AttestRequest, now: dt.datetime) -> Question:
     Raises:
         Refused: the key may not sign for this commit.
     """
-    asked = verify.question_of(
+    query = verify.question_of(
         request.git, request.remote, request.policy, request.commit, now=now, merged=request.merged
     )
     signer = attestation.require_signer(request.key, request.policy.signers, request.policy.name)
-    if why := asked.terms.distrust(signer):
+    if why := query.terms.distrust(signer):
         raise Refused(
             f"your signature does not count for {short(request.commit)}", why=why, next_command=_ask(request)
         )
     for gate in sorted(request.waive):
-        if why := structs.replace(asked.terms, signers=_waivers(request.policy.stack.attest, gate)).distrust(signer):
+        if why := structs.replace(query.terms, signers=_waivers(request.policy.stack.attest, gate)).distrust(signer):
             raise Refused(f"{gate} cannot be waived", why=why, next_command=_ask(request))
-    return asked
+    return query
 
 
 def _ask(request: AttestRequest) -> str:
@@ -126,12 +126,12 @@ def _waivers(policy: AttestSettings, gate: str) -> frozenset[str]:
     return frozenset(policy.waive.get(gate, ()))
 
 
-def plan(request: AttestRequest, asked: Question) -> tuple[AttestedGate, ...]:
+def plan(request: AttestRequest, query: Question) -> tuple[AttestedGate, ...]:
     """Return the gates with what this machine's receipts attest already; nothing is signed."""
-    return _rows(request, asked)
+    return _rows(request, query)
 
 
-def run(request: AttestRequest, asked: Question, reporter: Reporter) -> tuple[Attestation, bool]:
+def run(request: AttestRequest, query: Question, reporter: Reporter) -> tuple[Attestation, bool]:
     """Run the gates that are not attested yet, sign, and share.
 
     Returns:
@@ -142,14 +142,14 @@ def run(request: AttestRequest, asked: Question, reporter: Reporter) -> tuple[At
         Refused: the key cannot sign, or somebody else pushed notes meanwhile.
         ExternalError: the remote did not accept the notes.
     """
-    names = frozenset(gate.name for gate in asked.gates())
+    names = frozenset(gate.name for gate in query.gates())
     attestation.sign_all(request.git, request.tree, names, request.key, request.policy.signers)
-    outcomes = _gate(request, _rows(request, asked), reporter)
+    outcomes = _gate(request, _rows(request, query), reporter)
     attestation.sign_all(request.git, request.tree, names, request.key, request.policy.signers)
     for gate in sorted(request.waive):
         attestation.waive(request.git, request.gated, request.tree, gate, request.reason, request.key, request.remote)
     now = dt.datetime.now(dt.timezone.utc)
-    rows = _rows(request, structs.replace(asked, terms=structs.replace(asked.terms, now=now)))
+    rows = _rows(request, structs.replace(query, terms=structs.replace(query.terms, now=now)))
     missing = [row for row in rows if row.standing is Standing.MISSING and row.gate not in request.without]
     if missing:
         raise _failure(request, missing, outcomes)
@@ -161,9 +161,9 @@ def run(request: AttestRequest, asked: Question, reporter: Reporter) -> tuple[At
     return Attestation(request.commit, request.tree, request.merged, policy.name, policy.commit, rows), moved
 
 
-def _rows(request: AttestRequest, asked: Question) -> tuple[AttestedGate, ...]:
-    names = [gate.name for gate in asked.gates()]
-    return evaluate(asked, [line for _, line in attestation.lines_of(request.git, request.tree, names)])
+def _rows(request: AttestRequest, query: Question) -> tuple[AttestedGate, ...]:
+    names = [gate.name for gate in query.gates()]
+    return evaluate(query, [line for _, line in attestation.lines_of(request.git, request.tree, names)])
 
 
 def _gate(request: AttestRequest, rows: Collection[AttestedGate], reporter: Reporter) -> Mapping[str, GateOutcome]:

@@ -77,7 +77,7 @@ def examine(reporter: Reporter, *, offline: bool = False, cwd: Path | None = Non
     except TrunklineError as error:
         found += [*_before_init(git, reporter, offline=offline), _trouble("stack.toml", error)]
     for stack in stacks:
-        found += _asked("history", functools.partial(completeness.findings, git, stack))
+        found += _checked("history", functools.partial(completeness.findings, git, stack))
     for stack in [each for each in stacks if not each.landed][:1] or stacks[:1]:
         found += _remote(git, stack, reporter, offline=offline)
     found += _gates(git, stacks[0]) if stacks else ()
@@ -207,10 +207,10 @@ def _state(git: Git) -> Iterator[Finding]:
         if kind in _NETWORK_FILESYSTEMS:
             message = f"{place} is on {kind}: locks and renames are not to be relied on there"
             yield Finding("state", message, Health.WARNING)
-    there = next(each for each in (work, *work.parents) if each.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(each for each in (work, *work.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
     if free < _LITTLE:
-        yield Finding("disk", f"{free / 2**30:.1f} GiB free where gates build ({there})", Health.WARNING)
+        yield Finding("disk", f"{free / 2**30:.1f} GiB free where gates build ({existing})", Health.WARNING)
     if (run := open_run.open_run(state)) is not None:
         found = open_run.described(run)
         yield Finding("runs", found.what, Health.WARNING, found.commands[0])
@@ -253,7 +253,7 @@ def _before_init(git: Git, reporter: Reporter, *, offline: bool) -> Iterator[Fin
         yield _trouble("remote", error)
         return
     if not offline:
-        yield from _asked("sign-in", lambda: _account(GitHub(repository, git.cwd, reporter.progress)))
+        yield from _checked("sign-in", lambda: _account(GitHub(repository, git.cwd, reporter.progress)))
 
 
 def _remote(git: Git, stack: Stack, reporter: Reporter, *, offline: bool) -> Iterator[Finding]:
@@ -269,14 +269,14 @@ def _remote(git: Git, stack: Stack, reporter: Reporter, *, offline: bool) -> Ite
     if offline:
         yield Finding("remote", f"{repository.argument}, not queried (--offline)")
         return
-    yield from _asked("remote", lambda: _reachable(git, stack))
+    yield from _checked("remote", lambda: _reachable(git, stack))
     github = GitHub(repository, git.cwd, reporter.progress)
-    yield from _asked("sign-in", lambda: _account(github))
+    yield from _checked("sign-in", lambda: _account(github))
 
 
-def _asked(about: str, ask: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _checked(about: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
-        yield from ask()
+        yield from check()
     except TrunklineError as error:
         yield _trouble(about, error)
 

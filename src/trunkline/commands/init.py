@@ -205,45 +205,45 @@ def refuse_second(cwd: Path | None = None) -> None:
         )
 
 
-def write(seen: PullRequestStacks, *, track: bool = False) -> Path:
+def write(scan: PullRequestStacks, *, track: bool = False) -> Path:
     """Write a new stack.toml, and the schema that editors use to complete it; return its path.
 
     It is written at the top of the main work tree, excluded from git: every branch and every work
     tree sees it, and it is part of no pull request.
 
     Args:
-        seen: the stacks.
+        scan: the stacks.
         track: write it at the top of this work tree instead, to be committed.
 
     Raises:
         UsageError: the file exists already, or there is no stack.
     """
-    refuse_second(seen.git.cwd)
-    path = location.new_place(seen.git, track=track)
-    if not seen.stacks:
+    refuse_second(scan.git.cwd)
+    path = location.new_place(scan.git, track=track)
+    if not scan.stacks:
         raise UsageError(
-            f"no open pull request of {slug_of(seen.git, seen.remote)} (remote {seen.remote}) sits on {seen.trunk}",
+            f"no open pull request of {slug_of(scan.git, scan.remote)} (remote {scan.remote}) sits on {scan.trunk}",
             why="\n".join(
                 [
-                    *(f"#{number}: {why.value}" for number, why in sorted(seen.found.left_out.items())),
-                    f"a branch with commits above {seen.trunk} begins a stack, too: check it out first",
+                    *(f"#{number}: {why.value}" for number, why in sorted(scan.found.left_out.items())),
+                    f"a branch with commits above {scan.trunk} begins a stack, too: check it out first",
                 ]
             ),
-            next_command=_elsewhere(seen),
+            next_command=_elsewhere(scan),
         )
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
-    names = {str(stack[-1].branch): stack for stack in seen.stacks}
-    gates, assumed = _gates(seen.git)
-    text = writing.new_file(names, trunk=seen.trunk, remote=seen.remote, gates=gates, comments=assumed)
+    names = {str(stack[-1].branch): stack for stack in scan.stacks}
+    gates, assumed = _gates(scan.git)
+    text = writing.new_file(names, trunk=scan.trunk, remote=scan.remote, gates=gates, comments=assumed)
     schema = resources.files("trunkline").joinpath("stack.schema.json").read_bytes()
     write_inside(path.parent, PurePosixPath(writing.SCHEMA_PATH), schema)
     replace_bytes(path, text.encode())
     for each in (path, path.parent / writing.SCHEMA_PATH):
-        if not trust.is_tracked(seen.git, each):
-            location.keep_untracked(seen.git, each, untracked=not track)
+        if not trust.is_tracked(scan.git, each):
+            location.keep_untracked(scan.git, each, untracked=not track)
     validation.load(path)
-    trust.confirm(seen.git, reading.read(path))
+    trust.confirm(scan.git, reading.read(path))
     return path
 
 
@@ -252,24 +252,24 @@ def slug_of(git: Git, remote: str) -> str:
     return repository_of(refs.remote_url(git, remote)).argument
 
 
-def _elsewhere(seen: PullRequestStacks) -> tuple[str, ...]:
+def _elsewhere(scan: PullRequestStacks) -> tuple[str, ...]:
     """Return the other remotes on GitHub that may have the pull requests, as in a clone of a fork."""
-    asked, commands = slug_of(seen.git, seen.remote), list[str]()
-    for name in seen.git.query("remote").lines:
+    slug, commands = slug_of(scan.git, scan.remote), list[str]()
+    for name in scan.git.query("remote").lines:
         with contextlib.suppress(TrunklineError):
-            if (other := slug_of(seen.git, name)) != asked:
+            if (other := slug_of(scan.git, name)) != slug:
                 commands.append(task_command("init", "--remote", name, comment=other))
-    return (*commands, f"gh pr list --repo {asked}")
+    return (*commands, f"gh pr list --repo {slug}")
 
 
-def proposals(seen: PullRequestStacks) -> tuple[Proposal, ...]:
+def proposals(scan: PullRequestStacks) -> tuple[Proposal, ...]:
     """Return gates that would cover the parts of the workspace that a new stack.toml leaves out."""
-    return proposed(seen.git, _gates(seen.git)[0])
+    return proposed(scan.git, _gates(scan.git)[0])
 
 
-def assumptions(seen: PullRequestStacks) -> tuple[str, ...]:
+def assumptions(scan: PullRequestStacks) -> tuple[str, ...]:
     """Return the settings of a new stack.toml that the workspace does not declare, each with its reason."""
-    return tuple(f"[gates] {key}: {reason}" for key, reason in _gates(seen.git)[1].items())
+    return tuple(f"[gates] {key}: {reason}" for key, reason in _gates(scan.git)[1].items())
 
 
 def _gates(git: Git) -> tuple[GateSettings, Mapping[str, str]]:

@@ -12,29 +12,29 @@ from trunkline.git import refs
 from trunkline.git.git import Git
 
 
-def with_local(seen: PullRequestStacks) -> PullRequestStacks:
+def with_local(scan: PullRequestStacks) -> PullRequestStacks:
     """Return what `init` has seen; without a stack, with the local branches up to the one that is checked out.
 
     They become entries without a pull request. A branch that has, or had, a pull request is left out.
     """
-    if seen.stacks:
-        return seen
-    known = {*(pr.head for pr in seen.open), *(pr.head for pr in seen.listing.merged)}
-    chain = _chain(seen.git, seen.remote, seen.trunk, known)
-    return replace(seen, stacks=(tuple(Entry(None, branch) for branch in chain),)) if chain else seen
+    if scan.stacks:
+        return scan
+    known = {*(pr.head for pr in scan.open), *(pr.head for pr in scan.listing.merged)}
+    chain = _chain(scan.git, scan.remote, scan.trunk, known)
+    return replace(scan, stacks=(tuple(Entry(None, branch) for branch in chain),)) if chain else scan
 
 
 def _chain(git: Git, remote: str, trunk: BranchName, known: set[str]) -> list[BranchName]:
     """Return the branches from trunk up to the one that is checked out, bottom first."""
-    here, onto = refs.current_branch(git), refs.tracking_ref(remote, trunk)
-    if not here or here in {trunk, *known} or refs.read_ref(git, onto) is None:
+    current, onto = refs.current_branch(git), refs.tracking_ref(remote, trunk)
+    if not current or current in {trunk, *known} or refs.read_ref(git, onto) is None:
         return []
     chosen = ("--merged=HEAD", f"--no-merged={onto}", "--format=%(refname:lstrip=2)", "refs/heads/")
     names = [branch_name(line) for line in git.query("for-each-ref", *chosen).lines if line not in {trunk, *known}]
     listed = {name: git.query("rev-list", "--end-of-options", f"{onto}..refs/heads/{name}").lines for name in names}
     below = bases(trunk, {name: [oid(line) for line in lines] for name, lines in listed.items()})
     chain = list[BranchName]()
-    at = branch_name(here)
+    at = branch_name(current)
     while at in below:
         chain.insert(0, at)
         at = below[at]

@@ -57,19 +57,19 @@ class Checked(msgspec.Struct, frozen=True):
     following: tuple[Entry, ...] = ()
 
 
-def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
+def check(scan: PullRequestStacks) -> tuple[Checked, ...]:
     """Compare every stack of stack.toml with GitHub.
 
     Raises:
         UsageError: stack.toml is missing or invalid.
         ExternalError: the request for an entry's state failed.
     """
-    stacks = load_stacks(seen.git)
-    pulls = {pr.number: pr for pr in seen.open}
-    made = {pr.head: pr.number for pr in seen.open}
+    stacks = load_stacks(scan.git)
+    pulls = {pr.number: pr for pr in scan.open}
+    made = {pr.head: pr.number for pr in scan.open}
     declared = {number for stack in stacks for number in _numbered(stack, made).numbers}
-    merged, closed = _ended(seen, declared - pulls.keys())
-    following = [stack for stack in seen.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
+    merged, closed = _ended(scan, declared - pulls.keys())
+    following = [stack for stack in scan.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
     landed = [stack for stack in stacks if all(entry.number in merged for entry in stack.entries)]
     checked = []
     for stack in stacks:
@@ -79,27 +79,27 @@ def check(seen: PullRequestStacks) -> tuple[Checked, ...]:
             checked.append(_landed(stack, following.pop(0) if succeeds else (), closes=closes))
             continue
         submitted = tuple(entry for entry in _numbered(stack, made).entries if entry.number is not None)
-        own = grown(seen.open, seen.trunk, submitted, seen.native)
+        own = grown(scan.open, scan.trunk, submitted, scan.native)
         elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
-        checked.append(_compared(seen, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
+        checked.append(_compared(scan, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
     return tuple(checked)
 
 
-def refuse_unfinished(seen: PullRequestStacks) -> tuple[Checked, ...]:
+def refuse_unfinished(scan: PullRequestStacks) -> tuple[Checked, ...]:
     """Check that every entry of stack.toml is merged and that a next stack is open; compare the two.
 
     Raises:
         UsageError: an entry is not merged, or no other stack is open.
         ExternalError: the request for an entry's state failed.
     """
-    checked = check(seen)
+    checked = check(scan)
     if not all(each.landed for each in checked):
-        refuse_second(seen.git.cwd)
+        refuse_second(scan.git.cwd)
     if not any(each.differences for each in checked):
         raise UsageError(
             "every entry of stack.toml is merged, and no other stack is open",
             why="`add` begins an entry with the staged changes; open pull requests of others are no stack of yours",
-            next_command=(task_command("add", "NAME"), f"gh pr list --repo {slug_of(seen.git, seen.remote)}"),
+            next_command=(task_command("add", "NAME"), f"gh pr list --repo {slug_of(scan.git, scan.remote)}"),
         )
     return checked
 
@@ -135,23 +135,23 @@ def _landed(stack: Stack, following: Sequence[Entry], *, closes: bool) -> Checke
     return Checked(stack, tuple(following) or stack.entries, found, landed=True, following=tuple(following))
 
 
-def _ended(seen: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
+def _ended(scan: PullRequestStacks, numbers: Collection[PrNumber]) -> tuple[frozenset[PrNumber], frozenset[PrNumber]]:
     """Return which of these closed pull requests were merged, and which were not.
 
     GitHub's list has only the newest merged ones, so the others are requested by number.
     """
-    merged = {pr.number for pr in seen.listing.merged}
+    merged = {pr.number for pr in scan.listing.merged}
     unknown = sorted(set(numbers) - merged)
     if not unknown:
         return frozenset(merged), frozenset()
-    github = GitHub(repository_of(refs.remote_url(seen.git, seen.remote)), seen.git.cwd)
+    github = GitHub(repository_of(refs.remote_url(scan.git, scan.remote)), scan.git.cwd)
     with github.reading_stack(unknown) as response:
         pulls = [pr for pr in response().pull_requests.values() if pr is not None]
     merged |= {pr.number for pr in pulls if pr.state is PrState.MERGED}
     return frozenset(merged), frozenset(pr.number for pr in pulls if pr.state is PrState.CLOSED)
 
 
-def _compared(seen: PullRequestStacks, stack: Stack, submitted: Sequence[Entry], github: OnGitHub) -> Checked:
+def _compared(scan: PullRequestStacks, stack: Stack, submitted: Sequence[Entry], github: OnGitHub) -> Checked:
     by_number = {pr.number: pr for pr in github.stack}
     known = {entry.pr: entry for entry in submitted}
     entries = tuple(
@@ -161,10 +161,10 @@ def _compared(seen: PullRequestStacks, stack: Stack, submitted: Sequence[Entry],
         for number in mended_order(submitted, github.stack, github.merged)
     )
     found = (*unnumbered(stack.entries, submitted), *differences(submitted, github))
-    return Checked(stack, with_unsubmitted(entries, stack.entries), found, branches=beside(seen.open, github.stack))
+    return Checked(stack, with_unsubmitted(entries, stack.entries), found, branches=beside(scan.open, github.stack))
 
 
-def refuse_while_paused(seen: PullRequestStacks, checked: Sequence[Checked]) -> None:
+def refuse_while_paused(scan: PullRequestStacks, checked: Sequence[Checked]) -> None:
     """Check that no paused or half rewritten run needs the stacks as they are.
 
     Raises:
@@ -172,16 +172,16 @@ def refuse_while_paused(seen: PullRequestStacks, checked: Sequence[Checked]) -> 
     """
     changed = [each for each in checked if each.differences]
     branches = {entry.branch for each in changed for entry in (*each.stack.entries, *each.entries)}
-    open_run.refuse_while_paused(seen.git.state_dir(), branches)
+    open_run.refuse_while_paused(scan.git.state_dir(), branches)
 
 
-def update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = False) -> Path:
+def update(scan: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = False) -> Path:
     """Update the active stack.toml; keep comments, order and everything that was written by hand.
 
     A named stack that has landed stays with `landed = true`, and its successor is a stack of its own.
 
     Args:
-        seen: the stacks of the pull requests.
+        scan: the stacks of the pull requests.
         checked: the comparisons.
         drop: leave out named stacks that have landed, where another stack stays.
 
@@ -190,24 +190,24 @@ def update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = 
         Refused: another run holds the lock, the file changed since it was compared, a stack would have no
             entry left, or the file belongs to another branch.
     """
-    with lock.hold(seen.git.state_dir(), run="init"):
-        stacks = load_stacks(seen.git)
+    with lock.hold(scan.git.state_dir(), run="init"):
+        stacks = load_stacks(scan.git)
         if any(each.stack not in stacks for each in checked):
             raise Refused(
                 "stack.toml changed while it was compared with GitHub",
                 why="it was not written",
                 next_command=task_command("init", "--update"),
             )
-        return _update(seen, checked, drop=drop)
+        return _update(scan, checked, drop=drop)
 
 
-def _update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) -> Path:
+def _update(scan: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) -> Path:
     from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
 
-    refuse_while_paused(seen, checked)
-    before = trust.effective(seen.git, found_text(seen.git))
+    refuse_while_paused(scan, checked)
+    before = trust.effective(scan.git, found_text(scan.git))
     path = before.path
-    stack_file.require_writable(seen.git, seen.trunk, seen.remote, next_command=task_command("init", "--update"))
+    stack_file.require_writable(scan.git, scan.trunk, scan.remote, next_command=task_command("init", "--update"))
     text = before.text
     for each in checked:
         if not each.differences or (each.landed and each.stack.name):
@@ -224,7 +224,7 @@ def _update(seen: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) 
     text = _without_landed(text, [each for each in checked if each.landed and each.stack.name], drop=drop)
     replace_bytes(path.resolve(), text.encode())
     validation.load(path)
-    trust.carry_over(seen.git, before, reading.read(path))
+    trust.carry_over(scan.git, before, reading.read(path))
     return path
 
 

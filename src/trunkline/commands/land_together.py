@@ -66,8 +66,8 @@ def plan(context: Context, view: View, task: str, entries: Sequence[Entry]) -> F
     steps.append(step.plan(view, entries, terms))
     if together.native_stack(terms.stacks, entries) is None:
         for entry in entries:
-            there = view.of(entry)
-            one = (verify_merged.plan(there), wait.plan(there), merge.plan(there))
+            entry_view = view.of(entry)
+            one = (verify_merged.plan(entry_view), wait.plan(entry_view), merge.plan(entry_view))
             steps += [structs.replace(each, pr=entry.key) for each in one]
     steps.append(cleanup.plan(view, entries))
     skipped = tuple(dict.fromkeys(each.name for each in steps if each.name in context.options.skip))
@@ -95,19 +95,19 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
     context.run.decisions = structs.replace(context.run.decisions, landing=keys)
     found: dict[StepKey, StepFunction] = {}
     for key in keys:
-        there = context.of(context.stack.entry(key))
-        ordinary = rebase.step_functions(there, rebase.WHOLE, pr=key)
+        entry_context = context.of(context.stack.entry(key))
+        ordinary = rebase.step_functions(entry_context, rebase.WHOLE, pr=key)
         pushed = ordinary[StepName.PUSH, key]
         own: dict[StepName, StepFunction] = {
             **{name: ordinary[name, key] for name in (StepName.SWITCH, StepName.FETCH, StepName.VERIFY_MERGED)},
-            StepName.REPLAY: partial(step.run_replay, there),
-            StepName.PUSH: step.decided(there, partial(unchanged.run_push, there, otherwise=pushed)),
-            StepName.READY: partial(step.run_ready, there),
-            **{name: step.decided(there, ordinary[name, key]) for name in (*_GATES, StepName.NOTE)},
-            StepName.WAIT: partial(wait.run, there),
-            StepName.MERGE: partial(merge.run, there),
+            StepName.REPLAY: partial(step.run_replay, entry_context),
+            StepName.PUSH: step.decided(entry_context, partial(unchanged.run_push, entry_context, otherwise=pushed)),
+            StepName.READY: partial(step.run_ready, entry_context),
+            **{name: step.decided(entry_context, ordinary[name, key]) for name in (*_GATES, StepName.NOTE)},
+            StepName.WAIT: partial(wait.run, entry_context),
+            StepName.MERGE: partial(merge.run, entry_context),
         }
-        found |= {(name, key): runner.unless_merged(there, name, function) for name, function in own.items()}
+        found |= {(name, key): runner.unless_merged(entry_context, name, function) for name, function in own.items()}
     found[StepName.TOGETHER, None] = partial(step.run, context)
     found[StepName.CLEANUP, None] = partial(cleanup.run, context)
     return found

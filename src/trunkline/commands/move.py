@@ -28,21 +28,21 @@ def target(git: Git, stack: Stack, direction: str, count: int = 1) -> Entry | No
         entry: (branch_ref(entry.branch), refs.tracking_ref(stack.remote, entry.branch)) for entry in stack.entries
     }
     held = refs.read_refs(git, *(name for pair in names.values() for name in pair))
-    here = refs.current_branch(git)
-    entries = [entry for entry, pair in names.items() if held.keys() & set(pair) or entry.branch == here]
+    current = refs.current_branch(git)
+    entries = [entry for entry, pair in names.items() if held.keys() & set(pair) or entry.branch == current]
     if direction in {"top", "bottom"}:
         found = entries[-1 if direction == "top" else 0] if entries else None
-        return None if found is None or found.branch == here else found
+        return None if found is None or found.branch == current else found
     branches = [str(entry.branch) for entry in entries]
-    if here not in branches and here != stack.trunk:
+    if current not in branches and current != stack.trunk:
         raise UsageError(
-            f"{here or 'a detached HEAD'} is no entry of the stack",
+            f"{current or 'a detached HEAD'} is no entry of the stack",
             why=f"so there is nothing {direction} from it",
             next_command=task_command("switch", "--pr", stack.entries[-1].key),
         )
-    at = branches.index(here) if here in branches else -1
+    at = branches.index(current) if current in branches else -1
     if direction == "up":
         wanted = min(at + count, len(entries) - 1)
     else:
-        wanted = max(at - count, 0) if here in branches else at
+        wanted = max(at - count, 0) if current in branches else at
     return None if wanted == at else entries[wanted]

@@ -80,11 +80,11 @@ def _answers(git: Git, stack: Stack, found: Sequence[Listed]) -> _Answers:
     gates = {gate.name: gate for gate in catalogue(stack.gates)}
     keys = {(each.receipt.gate, each.receipt.tree) for each in found if each.receipt and each.receipt.gate in gates}
     trees = _trees(git, {tree for _, tree in keys})
-    here = proof.Surroundings(git, stack.gates.sandbox)
+    surroundings = proof.Surroundings(git, stack.gates.sandbox)
     answers = {}
     for name, tree in keys:
         if tree in trees:
-            query = proof.query_on(gates[name], tree, stack.gates, here)
+            query = proof.query_on(gates[name], tree, stack.gates, surroundings)
             answers[name, tree] = query, proof.known_receipts(git, tree, stack.gates).prove(query)
     return answers
 

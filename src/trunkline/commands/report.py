@@ -40,19 +40,19 @@ def gather(context: Context, *, offline: bool) -> Report:
     Raises:
         TrunklineError: see `status`.
     """
-    seen = status_workflow.observe(context, offline=offline)
+    status = status_workflow.observe(context, offline=offline)
     repository = context.repository
     return Report(
         made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         repository=repository.slug,
         url=f"https://{repository.host}/{repository.slug}",
-        status=seen,
-        entries=tuple(_entry(context.git, seen, row) for row in seen.entries),
+        status=status,
+        entries=tuple(_entry(context.git, status, row) for row in status.entries),
         runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
     )
 
 
-def _entry(git: Git, seen: StackStatus, row: EntryStatus) -> EntryReport:
+def _entry(git: Git, status: StackStatus, row: EntryStatus) -> EntryReport:
     """Return an entry's report, with the evidence of its status."""
     relative = relative_paths(git)
     titles = {check.name: check.text for check in row.entry.checks}
@@ -60,16 +60,16 @@ def _entry(git: Git, seen: StackStatus, row: EntryStatus) -> EntryReport:
         row,
         tuple(_with_log(Evidenced(name, "", outcome), relative) for name, outcome in row.gates),
         tuple(_with_log(Evidenced(name, titles[name], outcome), relative) for name, outcome in row.checks),
-        _coverage(git, seen, row),
+        _coverage(git, status, row),
     )
 
 
-def _coverage(git: Git, seen: StackStatus, row: EntryStatus) -> Coverage:
+def _coverage(git: Git, status: StackStatus, row: EntryStatus) -> Coverage:
     proven = [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
-    if not proven or row.head is None or seen.trunk is None or history.missing(git, [seen.trunk]):
+    if not proven or row.head is None or status.trunk is None or history.missing(git, [status.trunk]):
         return Coverage(known=False)
-    pulls = {each.entry.key: each.pr for each in seen.entries}
-    subject = subject_at(git, seen.stack, row.entry, row.head, seen.trunk, pulls.get, refs_of(git, seen.stack))
+    pulls = {each.entry.key: each.pr for each in status.entries}
+    subject = subject_at(git, status.stack, row.entry, row.head, status.trunk, pulls.get, refs_of(git, status.stack))
     return coverage_of(git, subject.base, row.head, proven)
 
 

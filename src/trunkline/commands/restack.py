@@ -163,8 +163,8 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 def on_entry(context: Context, function: Callable[[Context, StepContext], Outcome], step: Step) -> StepFunction:
     """Return the function of an entry's step in a plan for several; it does nothing if the entry was merged."""
     assert step.pr is not None  # noqa: S101 -- true for every plan of a stack
-    there = context.of(context.stack.entry(step.pr))
-    return runner.unless_merged(there, step.name, partial(function, there))
+    entry_context = context.of(context.stack.entry(step.pr))
+    return runner.unless_merged(entry_context, step.name, partial(function, entry_context))
 
 
 def onto(context: Context, step_context: StepContext) -> Outcome:

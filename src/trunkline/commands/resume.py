@@ -184,13 +184,13 @@ class _ResumedRun(msgspec.Struct, frozen=True):
 
     def take_up(self, pause: records.Paused, *, skip: bool) -> RunResult:
         """Run only the step that paused; the user's resolution is then in the branch."""
-        there = self.context.of(self.context.stack.entry(pause.pr))
-        key = self.plan.key(pause.step, there.entry.key)
+        entry_context = self.context.of(self.context.stack.entry(pause.pr))
+        key = self.plan.key(pause.step, entry_context.entry.key)
         step = next(step for step in self.plan.steps if step.key == key)
         stopped = resume_replay.stopped_at(pause, self.run.after(pause))
 
         def step_function(step_context: StepContext) -> Outcome:
-            return resume_replay.run(there, step_context, stopped, skip=skip)
+            return resume_replay.run(entry_context, step_context, stopped, skip=skip)
 
         one = structs.replace(self.plan, steps=(step,))
         return runner.explained(

@@ -126,8 +126,8 @@ def step_functions(
     """Return the function of each step in the plan."""
     of_entry = {each.pr: each for each in rewrites}
 
-    def moved(there: Context, step_context: StepContext) -> Outcome:
-        return rewrite.run(there, step_context, of_entry[there.entry.key], staged)
+    def moved(entry_context: Context, step_context: StepContext) -> Outcome:
+        return rewrite.run(entry_context, step_context, of_entry[entry_context.entry.key], staged)
 
     first = context.of(context.stack.entry(intended.pr))
     functions: dict[StepName, Callable[[Context, StepContext], Outcome]] = {

@@ -86,20 +86,21 @@ def _pulls_of(project: Project, branch: BranchName) -> Sequence[PullRequest]:
 
 
 def _status(
-    project: Project, seen: ObservedStack, stacks: tuple[NativeStack, ...] | None, *, offline: bool
+    project: Project, observed: ObservedStack, stacks: tuple[NativeStack, ...] | None, *, offline: bool
 ) -> StackStatus:
     """Return the status of an observed stack, with the next command and notes."""
     stack = project.stack
-    astray = misplaced_commits.find(project.git, stack, seen.pulls.get, seen.earlier)
+    astray = misplaced_commits.find(project.git, stack, observed.pulls.get, observed.earlier)
     states = entry_states(
-        [_facts(seen, entry, astray, offline=offline) for entry in stack.entries],
+        [_facts(observed, entry, astray, offline=offline) for entry in stack.entries],
         gates_suffice=stack.land.require == "gates",
     )
     current = refs.current_branch(project.git)
     rows = tuple(
         EntryStatus(
-            entry, seen.pulls[entry.key], state, seen.branches[entry.key].head, seen.own(entry), seen.gates(entry),
-            current=entry.branch == current, checks=seen.checks(entry), native=place_of(stacks or (), entry.number),
+            entry, observed.pulls[entry.key], state, observed.branches[entry.key].head, observed.own(entry),
+            observed.gates(entry), current=entry.branch == current, checks=observed.checks(entry),
+            native=place_of(stacks or (), entry.number),
         )
         for entry, state in zip(stack.entries, states, strict=True)
     )  # fmt: skip
@@ -107,18 +108,18 @@ def _status(
     stands = described(run) if run is not None else None
     leave_for = stack.trunk if any(row.current for row in rows) else ""
     done = not any(state.state is not State.MERGED for state in states)
-    untidy = done and any(_is_left(project.git, seen, entry) for entry in stack.entries)
+    untidy = done and any(_is_left(project.git, observed, entry) for entry in stack.entries)
     usual = next_command(states, _source(project.git, stack.remote, states), leave_for=leave_for, untidy=untidy)
     command = stands.commands[0] if stands else astray.command if astray else usual
-    open_ = [pr.number for pr in seen.pulls.values() if pr is not None and pr.state is PrState.OPEN]
+    open_ = [pr.number for pr in observed.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
-    moved = f"{project.tracking} moved on since it was fetched" if seen.trunk != seen.fetched else ""
+    moved = f"{project.tracking} moved on since it was fetched" if observed.trunk != observed.fetched else ""
     unknown = f"offline: GitHub's state is unknown; {stack.remote} is as of the last fetch" if offline else ""
     unlinked = _unlinked(stack, link) if link is not None else ""
     finished = f"all of {stack.name or 'the stack'} is merged, and nothing is left to do" if done else ""
     finished = "" if command else finished
     notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked, finished)))
-    return StackStatus(stack, seen.trunk, rows, command, notes, stands, link)
+    return StackStatus(stack, observed.trunk, rows, command, notes, stands, link)
 
 
 def _source(git: Git, remote: str, states: Sequence[EntryState]) -> str:
@@ -134,9 +135,9 @@ def _source(git: Git, remote: str, states: Sequence[EntryState]) -> str:
     return shlex.quote(remote) if complete else f"{shlex.quote(remote)} {shlex.quote(f'+{everything}')}"
 
 
-def _is_left(git: Git, seen: ObservedStack, entry: Entry) -> bool:
+def _is_left(git: Git, observed: ObservedStack, entry: Entry) -> bool:
     """Return whether `sync` would delete the local branch of a merged entry."""
-    tip, pr = seen.branches[entry.key].ours, seen.pulls[entry.key]
+    tip, pr = observed.branches[entry.key].ours, observed.pulls[entry.key]
     return (
         tip is not None
         and pr is not None
@@ -145,18 +146,18 @@ def _is_left(git: Git, seen: ObservedStack, entry: Entry) -> bool:
     )
 
 
-def _facts(seen: ObservedStack, entry: Entry, astray: Misplaced | None, *, offline: bool) -> EntryFacts:
+def _facts(observed: ObservedStack, entry: Entry, astray: Misplaced | None, *, offline: bool) -> EntryFacts:
     """Return the facts about an entry that its state follows from."""
     return EntryFacts(
         entry.key,
-        seen.pulls[entry.key],
+        observed.pulls[entry.key],
         not offline,
         entry.branch,
-        seen.branches[entry.key].side,
-        seen.off_base(entry),
+        observed.branches[entry.key].side,
+        observed.off_base(entry),
         holds=astray.what if astray is not None and astray.entry == entry else "",
-        behind=seen.behind(entry),
-        fork=fork_of(seen.pulls[entry.key], seen.repository),
+        behind=observed.behind(entry),
+        fork=fork_of(observed.pulls[entry.key], observed.repository),
     )
 
 

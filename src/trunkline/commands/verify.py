@@ -259,12 +259,12 @@ def _explained(
     commit: Oid,
 ) -> tuple[AttestedGate, ...]:
     """Return the rows with better reasons: a receipt that was not pushed, or one of another tree."""
-    here = {row.gate: row for row in evaluate(question, unshared)} if unshared else {}
+    local_rows = {row.gate: row for row in evaluate(question, unshared)} if unshared else {}
     bare = {row.gate for row in rows if row.reason == NO_RECEIPT}
     lines = [line for ref in sources for line in notes.on_commit(git, ref, commit)] if bare else []
     elsewhere = replayed(lines, question.tree, bare)
     reasons = {gate: why for gate, why in elsewhere.items() if gate in bare}
-    reasons |= {gate: NOT_SHARED for gate, row in here.items() if row.standing is not Standing.MISSING}
+    reasons |= {gate: NOT_SHARED for gate, row in local_rows.items() if row.standing is not Standing.MISSING}
     return tuple(
         structs.replace(row, reason=reasons.get(row.gate, row.reason)) if row.standing is Standing.MISSING else row
         for row in rows

@@ -148,8 +148,8 @@ class _Holder(msgspec.Struct, frozen=True):
 
     def contents(self, *revisions: str) -> tuple[bytes | None, ...]:
         """Return the file's content in each revision, ":" and ":1:" being the index; None: there is none."""
-        asked = "".join(f"{revision}./{self.name}\0" for revision in revisions)
-        output = self.git.query("cat-file", "--batch", "-z", stdin=os.fsencode(asked)).stdout
+        names = "".join(f"{revision}./{self.name}\0" for revision in revisions)
+        output = self.git.query("cat-file", "--batch", "-z", stdin=os.fsencode(names)).stdout
         found: list[bytes | None] = []
         for revision in revisions:
             missing = os.fsencode(f"{revision}./{self.name} missing\n")

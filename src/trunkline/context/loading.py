@@ -47,7 +47,7 @@ def open_context(
         Refused: the repository is shallow, or its stack.toml is part of a branch and changes which
             programs run.
     """
-    git, chosen, _ = _found(stack, _asked(pr), cwd)
+    git, chosen, _ = _found(stack, _requested_entry(pr), cwd)
     project = _opened(git, chosen, "", options, reporter)
     return open_run_context(project, _entry(project, pr), stacked=False)
 
@@ -78,7 +78,7 @@ def _found(name: str, entry: str, cwd: Path | None) -> tuple[Git, Stack, str]:
     return git, choose_stack(stacks, name), found.source
 
 
-def _asked(pr: str | None) -> str:
+def _requested_entry(pr: str | None) -> str:
     """Return the entry that `--pr` or the environment names, or ""."""
     return (pr if pr is not None else os.environ.get("TRUNKLINE_PR")) or ""
 
@@ -191,19 +191,19 @@ _PAGE = re.compile(r"https?://.*/pull/([1-9][0-9]{0,9})\b")
 
 def _entry(project: Project, pr: str | None) -> Entry:
     git, stack = project.git, project.stack
-    if asked := _asked(pr):
-        if page := _PAGE.match(asked):
+    if requested := _requested_entry(pr):
+        if page := _PAGE.match(requested):
             raise WrongFlag(
-                f"not a pull request number: {asked!r}",
+                f"not a pull request number: {requested!r}",
                 why="expected a whole number, like 519; an address may be of another repository",
                 flags={"pr": page[1]},
             )
-        return stack.entry(entry_key(asked))
-    here = refs.current_branch(git)
+        return stack.entry(entry_key(requested))
+    current = refs.current_branch(git)
     for entry in stack.entries:
-        if entry.branch == here:
+        if entry.branch == current:
             return entry
-    if here and (renamed := _by_upstream(git, stack, here)) is not None:
+    if current and (renamed := _by_upstream(git, stack, current)) is not None:
         return renamed
     entries = _open_entries(project)
     listed = "\n".join(
@@ -212,7 +212,7 @@ def _entry(project: Project, pr: str | None) -> Entry:
     )
     raise WrongFlag(
         "which pull request?",
-        why=f"{here or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
+        why=f"{current or 'a detached HEAD'} is no branch of the stack, which has\n{listed}",
         flags={"pr": str(entries[0].key)},
     )
 
@@ -234,7 +234,7 @@ def _is_over(snapshot: Snapshot, entry: Entry) -> bool:
     return pr is not None and pr.state is not PrState.OPEN
 
 
-def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
+def _by_upstream(git: Git, stack: Stack, current: str) -> Entry | None:
     """Return the entry whose remote branch is the upstream of a renamed local branch.
 
     Raises:
@@ -250,13 +250,14 @@ def _by_upstream(git: Git, stack: Stack, here: str) -> Entry | None:
         extra = history.reachable(git, [head] if head else [], held.values())
         if extra:
             listed = "\n".join(f'{short(commit.oid)} "{commit.subject}"' for commit in extra)
-            move = f"git branch --move {shlex.quote(here)} {shlex.quote(entry.branch)}"
+            move = f"git branch --move {shlex.quote(current)} {shlex.quote(entry.branch)}"
             raise Refused(
-                f"{here} is {entry.branch} of {entry.label} under another name, and holds {counted(len(extra))} more",
+                f"{current} is {entry.branch} of {entry.label} under another name,"
+                f" and holds {counted(len(extra))} more",
                 why=f"stack.toml names {entry.branch}; without them it would be pushed:\n{listed}",
                 next_command=move
                 if local not in held
-                else f"git fetch . {shlex.quote(here)}:{shlex.quote(entry.branch)}   # adds them",
+                else f"git fetch . {shlex.quote(current)}:{shlex.quote(entry.branch)}   # adds them",
             )
         return entry
     return None

@@ -163,10 +163,10 @@ def local_states(git: Git, branches: Sequence[BranchName], *, changes: bool = Tr
         changes: also report uncommitted changes if none of these branches is checked out.
     """
     tips = refs.read_refs(git, *(branch_ref(branch) for branch in branches))
-    here = git.cached_query("rev-parse", "--show-toplevel").text
+    top = git.cached_query("rev-parse", "--show-toplevel").text
     trees = work_trees.work_trees(git)
-    holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != here}
-    current = next((tree.branch for tree in trees if str(tree.path) == here), "")
+    holders = {tree.branch: str(tree.path) for tree in trees if str(tree.path) != top}
+    current = next((tree.branch for tree in trees if str(tree.path) == top), "")
     rebases = branches_in_rebase(git)
     changed = work_trees.changed_paths(git) if changes or current in branches else ()
     begun = index.unfinished(_git_dir(git, trees)) if current in branches else ""

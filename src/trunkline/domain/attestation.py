@@ -169,8 +169,8 @@ NO_RECEIPT = "there is no receipt of this tree"
 
 def is_relevant(query: ReceiptQuery, waiver: ReceiptQuery, receipt: Receipt) -> bool:
     """Return whether the signature of a receipt matters: it would count, if it is trusted."""
-    asked = waiver if is_waiver(receipt) else query
-    return receipt.passed and concerns(asked, receipt) and not mismatch(asked, receipt)
+    relevant = waiver if is_waiver(receipt) else query
+    return receipt.passed and concerns(relevant, receipt) and not mismatch(relevant, receipt)
 
 
 _LONGEST = 140  # docs.github.com, "Create a commit status"

@@ -91,8 +91,8 @@ class _Reading(msgspec.Struct):
             return
         if self._is_twice(line.line, entry.label):
             return
-        here = {commit.oid for each, own in self.today if each.key == entry.key for commit in own}
-        commits = tuple(replace(new, moved=new.source.oid not in here) for new in self._commits(line))
+        own_oids = {commit.oid for each, own in self.today if each.key == entry.key for commit in own}
+        commits = tuple(replace(new, moved=new.source.oid not in own_oids) for new in self._commits(line))
         if line.verb == "remove":
             self.removed.append(entry)
             if is_new:

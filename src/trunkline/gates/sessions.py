@@ -45,10 +45,10 @@ def _request() -> request.Request | str:
 
     settings = GateSettings()
     try:
-        here = Git(Path.cwd().resolve())
-        here.common_dir()  # raises outside a repository
-        git = here.at(here.query("rev-parse", "--show-toplevel").path)
-        found = location.locate(git, here.cwd)
+        start = Git(Path.cwd().resolve())
+        start.common_dir()  # raises outside a repository
+        git = start.at(start.query("rev-parse", "--show-toplevel").path)
+        found = location.locate(git, start.cwd)
         if found is not None:
             found = trust.effective(git, found)
             settings = validation.stacks_of(found)[0].gates

@@ -264,8 +264,8 @@ class FreshTree(msgspec.Struct, frozen=True):
             named: the configuration may name one; each gate saves the process that reads it.
         """
         base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        asked = ("config", "--type=path", "--get", "core.attributesFile")
-        file = self.git.query(*asked, ok=(0, 1)).text if named else ""
+        command = ("config", "--type=path", "--get", "core.attributesFile")
+        file = self.git.query(*command, ok=(0, 1)).text if named else ""
         for path in (self.git.common_dir() / "info/attributes", Path(file or base / "git/attributes"),
                      Path("/etc/gitattributes")):  # fmt: skip
             with contextlib.suppress(OSError):

@@ -114,18 +114,18 @@ def take_back(git: Git, step_context: StepContext, stack: str, added: AddedEntry
     )
     if added.commit is None or added.staged is None or added.head is None:
         return Outcome("added", f"{added.branch} is no entry any more")
-    here, same = refs.current_branch(git), git.tree(added.staged) == git.tree(added.commit)
+    checked_out, same = refs.current_branch(git), git.tree(added.staged) == git.tree(added.commit)
     came_from = branch_ref(branch_name(added.came_from)) if added.came_from else ""
     stays = bool(came_from) and refs.read_ref(git, came_from) == added.head
     movable = same or not work_trees.changed_paths(git)
-    if here == added.branch and movable and stays and git.resolve("HEAD") == added.commit:
+    if checked_out == added.branch and movable and stays and git.resolve("HEAD") == added.commit:
         if not same:
             checkout.move(
                 git, lock, old=added.commit, new=added.staged, what=f"your checkout cannot leave {added.branch}"
             )
         git.mutate(lock, "symbolic-ref", "HEAD", came_from, display=f"git switch {shlex.quote(added.came_from)}")
-        here = added.came_from
-    if stays and here == added.came_from and added.index is not None:
+        checked_out = added.came_from
+    if stays and checked_out == added.came_from and added.index is not None:
         # With `--all` more is staged than before; a killed process may have left it so.
         index.put_back(git, lock, held=git.tree(added.staged), wanted=added.index)
         return Outcome("added", f"{added.branch} is no entry any more; its changes are back on {added.came_from}")

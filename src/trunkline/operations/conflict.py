@@ -109,8 +109,8 @@ def earlier_resolutions(state: Path, conflicts: Mapping[str, Sequence[str]]) -> 
             resolved = next((r.new for r in reversed(run.after(paused)) if isinstance(r, records.Resolved)), "")
             for name, each in conflicts.items():
                 if resolved and earlier.get(name, set()) & set(each):
-                    seen = f"the same conflict in {name} was resolved for {labelled(paused.pr)}"
-                    message.setdefault(name, f"{seen}: git show {resolved}:{name}")
+                    found = f"the same conflict in {name} was resolved for {labelled(paused.pr)}"
+                    message.setdefault(name, f"{found}: git show {resolved}:{name}")
     return tuple(message.values())
 
 
@@ -160,8 +160,8 @@ def keep_work(
                 "commit-tree", tree, *parents, stdin=b"work in progress of a pause\n", env=_FIXED_IDENTITY
             )
             kept.append(oid(made.text))
-    seen = git.query("reflog", "--format=%H", "HEAD", ok=(0, 128)).text.split()
-    commits = history.read_commits(git, list(dict.fromkeys(map(oid, seen))))
+    visited = git.query("reflog", "--format=%H", "HEAD", ok=(0, 128)).text.split()
+    commits = history.read_commits(git, list(dict.fromkeys(map(oid, visited))))
     kept += [
         each.oid
         for each in commits
@@ -287,9 +287,9 @@ def _move_files(git: Git, step_context: StepContext, path: Path) -> tuple[str, .
     """
     if not (path / ".git").is_file():
         return ()
-    there = git.at(path)
-    ignored = there.query("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
-    others = there.query("ls-files", "--others", "--exclude-standard", "-z")
+    worktree_git = git.at(path)
+    ignored = worktree_git.query("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    others = worktree_git.query("ls-files", "--others", "--exclude-standard", "-z")
     repositories = [name for name in others.stdout.split(b"\0") if name.endswith(b"/")]
     found = [
         os.fsdecode(name.rstrip(b"/"))

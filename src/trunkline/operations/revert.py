@@ -340,15 +340,15 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
         if refs.read_ref(context.git, tracking) is not None:  # pushed again right before: git dropped the setting
             local_refs.set_upstream(context.git, step_context.lock, remote, name)
         return Outcome("branch", f"{name} is restored to {short(old)}")
-    here = context.observer.local_now(context.entry.branch).checked_out
-    if here and change.index is not None and change.index_left is not None:
+    checked_out = context.observer.local_now(context.entry.branch).checked_out
+    if checked_out and change.index is not None and change.index_left is not None:
         # Before the branch: a killed process is then taken up here.
         index.put_back(context.git, step_context.lock, held=change.index_left, wanted=change.index)
     local_branch.move(context, step_context, new=old, old=oid(tip), why="taken back", keeps_files=change.keeps_files)
     message = f"{name} is back at {short(old)}"
     if not change.keeps_files:
         return Outcome("branch", message)
-    if here:
+    if checked_out:
         return Outcome("branch", f"{message}; your files stay as they are")
     kept = f"what was staged is in {short(oid(tip))}: git diff {short(old)} {short(oid(tip))}"
     return Outcome("branch", message, StepStatus.WARNED, (kept,))

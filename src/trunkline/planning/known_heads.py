@@ -31,6 +31,6 @@ def heads_of(known: Mapping[str, Oid], remote: str, entry: Entry, pr: PullReques
         pr: its pull request, if it is known.
     """
     names = (branch_ref(entry.branch), refs.tracking_ref(remote, entry.branch))
-    seen = (pr.head_oid, *pr.historical_heads) if pr else ()
-    found = (*(known[name] for name in names if name in known), *seen)
+    pr_heads = (pr.head_oid, *pr.historical_heads) if pr else ()
+    found = (*(known[name] for name in names if name in known), *pr_heads)
     return tuple(dict.fromkeys((*found, *local_refs.backups_among(known, entry.branch))))

@@ -83,9 +83,9 @@ def _is_rewrite(view: View, found: tuple[Commit, ...], known: list[Oid]) -> bool
     git = view.git
     if any(len(commit.parents) != 1 for commit in found):
         return False
-    here = history.with_patch_ids(git, history.reachable(git, known, [view.world.trunk]))
+    reachable = history.with_patch_ids(git, history.reachable(git, known, [view.world.trunk]))
     return all(
-        any(commit.same_as(other) and commit.patch_id == other.patch_id for other in here)
+        any(commit.same_as(other) and commit.patch_id == other.patch_id for other in reachable)
         for commit in history.with_patch_ids(git, found)
     )
 

@@ -258,8 +258,8 @@ def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:
         chain = history.reachable(git, [tip], [replays[0].base, fork])
     own = history.with_patch_ids(git, [commit for commit in chain if len(commit.parents) == 1])
     was = {commit.oid: _traced(commit.oid, mapped) for commit in own}
-    seen = {commit.oid for commit in history.reachable(git, [old_tip], [fork])}
-    before = history.with_patch_ids(git, history.read_commits(git, [old for old in was.values() if old in seen]))
+    reachable = {commit.oid for commit in history.reachable(git, [old_tip], [fork])}
+    before = history.with_patch_ids(git, history.read_commits(git, [old for old in was.values() if old in reachable]))
     patches = {commit.oid: commit.patch_id for commit in before}
     changed = tuple(commit.subject for commit in own if patches.get(was[commit.oid], "none") != commit.patch_id)
     out = [
@@ -267,7 +267,7 @@ def rebased_since(scope: Scope, tip: Oid) -> Rebased | None:
         for index, each in enumerate(replays)
         for name in (*each.dropped, *each.skipped)
     ]
-    left_out = history.read_commits(git, [name for name in out if name in seen])
+    left_out = history.read_commits(git, [name for name in out if name in reachable])
     return Rebased(old_tip, fork, len(own), changed, tuple(commit.subject for commit in left_out), merged=merged)
 
 

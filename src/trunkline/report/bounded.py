@@ -26,8 +26,8 @@ def main() -> None:
     for limit, value in ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
         with contextlib.suppress(ValueError, OSError):  # macOS has no limit on address space
             resource.setrlimit(limit, (value, value))
-    asked = json.load(sys.stdin)
-    json.dump(render(asked["text"], asked["view"]), sys.stdout)
+    request = json.load(sys.stdin)
+    json.dump(render(request["text"], request["view"]), sys.stdout)
 
 
 def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:

@@ -173,8 +173,8 @@ class Control:
         pull = found.pulls[number]
         for login in logins:
             self.world.add_user(login)
-        asked = tuple(dict.fromkeys((*pull.review_requests, *logins)))
-        self.world.put(found, replace(pull, review_requests=asked))
+        requested = tuple(dict.fromkeys((*pull.review_requests, *logins)))
+        self.world.put(found, replace(pull, review_requests=requested))
 
     def add_milestone(self, repository: str, title: str) -> None:
         """Add an open milestone."""

@@ -157,10 +157,10 @@ def _run(
 
 
 def _create(view: View, step_context: StepContext, base: BranchName, words: Words | None) -> OpenedPullRequest:
-    branch, asked = view.entry.branch, wanted(view)
+    branch, options = view.entry.branch, wanted(view)
     begun = _begun(step_context, branch)
     words = Words(begun.title, begun.body) if begun is not None else _numbered(view, words or proposed(view))
-    if asked.edit and begun is None:
+    if options.edit and begun is None:
         changed = editor.words(view, words)
         if changed is None:
             raise Refused(f"{branch}: the title is empty", why="no pull request was created")
@@ -169,11 +169,11 @@ def _create(view: View, step_context: StepContext, base: BranchName, words: Word
     view.reporter.require_approval(f'create a pull request for {branch} into {base}: "{words.title}"')
     about = step_context.about(view.entry)
     step_context.log_intent(
-        records.PullRequestCreated(*about, base=base, title=words.title, body=words.body, draft=asked.draft)
+        records.PullRequestCreated(*about, base=base, title=words.title, body=words.body, draft=options.draft)
     )
-    ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if asked.draft else ""
+    ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if options.draft else ""
     view.reporter.command(f"gh pr create {ends}{flag} --body-file DESCRIPTION")
-    return opening.create(view.github, branch, base=base, words=words, draft=asked.draft)
+    return opening.create(view.github, branch, base=base, words=words, draft=options.draft)
 
 
 def _begun(step_context: StepContext, branch: BranchName) -> records.PullRequestCreated | None:

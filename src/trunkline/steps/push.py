@@ -112,29 +112,29 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     """
     view, remote = context.view(), context.stack.remote
     view.pull_request()
-    tip, seen = view.local_tip(), view.local.remote
-    if seen is None:
+    tip, remote_tip = view.local_tip(), view.local.remote
+    if remote_tip is None:
         raise deleted(view)
     require_gates(view, tip)
     _refuse_no_commits(view, tip)
-    if seen == tip:
+    if remote_tip == tip:
         # A killed push may have left it behind.
         local_refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
         return Outcome(
             "pushed",
             f"{remote} has {short(tip)} already",
             StepStatus.NOTHING,
-            data=_facts(context, seen, tip),
+            data=_facts(context, remote_tip, tip),
         )
     pushed_commits.refuse(view)
-    _refuse_foreign(view, seen, tip)
+    _refuse_foreign(view, remote_tip, tip)
     if stays := _stays_ahead(view):
-        return Outcome("pushed", stays, StepStatus.NOTHING, data=_facts(context, seen, seen))
-    context.reporter.require_approval(f"push {context.entry.branch}: {short(seen)}..{short(tip)}")
+        return Outcome("pushed", stays, StepStatus.NOTHING, data=_facts(context, remote_tip, remote_tip))
+    context.reporter.require_approval(f"push {context.entry.branch}: {short(remote_tip)}..{short(tip)}")
     about = step_context.about(context.entry)
-    step_context.log_intent(records.BranchPushed(*about, remote=remote, old=seen, new=tip))
+    step_context.log_intent(records.BranchPushed(*about, remote=remote, old=remote_tip, new=tip))
     try:
-        done = push.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, seen, tip)])
+        done = push.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, remote_tip, tip)])
     except Refused:
         context.observer.invalidate(Part.REMOTE)
         pushed_commits.refuse(context.view())  # the lease failed because somebody pushed at that moment
@@ -142,9 +142,11 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     local_refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
     context.observer.invalidate(Part.REMOTE)
     message = (
-        f"{short(seen)}..{short(tip)}, lease held" if done is Pushed.MOVED else f"{short(tip)} was there already"
+        f"{short(remote_tip)}..{short(tip)}, lease held"
+        if done is Pushed.MOVED
+        else f"{short(tip)} was there already"
     )
-    return Outcome("pushed", message, data=_facts(context, seen, tip))
+    return Outcome("pushed", message, data=_facts(context, remote_tip, tip))
 
 
 def _display(branch_refs: Sequence[str], remote: str) -> str:
@@ -179,21 +181,21 @@ def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
     """
     found = []
     for entry in entries:
-        there = view.of(entry)
-        local = there.local
+        entry_view = view.of(entry)
+        local = entry_view.local
         if entry.number is not None:
-            there.pull_request()
+            entry_view.pull_request()
         if local.local is None:
             if local.remote is None:
-                raise there.no_branch()
+                raise entry_view.no_branch()
             continue
         if local.remote is None:
             if entry.number is not None:
-                raise deleted(there)
+                raise deleted(entry_view)
         elif local.remote != local.local:
-            pushed_commits.refuse(there)
-            _refuse_foreign(there, local.remote, local.local)
-        if local.remote != local.local and not missing_here(there):
+            pushed_commits.refuse(entry_view)
+            _refuse_foreign(entry_view, local.remote, local.local)
+        if local.remote != local.local and not missing_here(entry_view):
             found.append(Update(entry, local.remote, local.local))
     return tuple(found)
 
@@ -212,11 +214,11 @@ def _left_ahead(view: View, entries: Sequence[Entry]) -> tuple[str, ...]:
 
 
 def _stays_ahead(view: View) -> str:
-    commits, seen, ref = missing_here(view), view.local.remote, branch_ref(view.entry.branch)
+    commits, remote_tip, ref = missing_here(view), view.local.remote, branch_ref(view.entry.branch)
     if not commits:
         return ""
     remote, names = view.stack.remote, listed_briefly([f'{short(each.oid)} "{each.subject}"' for each in commits])
-    shorten = shlex.join(["git", "push", f"--force-with-lease={ref}:{seen}", remote, view.entry.branch])
+    shorten = shlex.join(["git", "push", f"--force-with-lease={ref}:{remote_tip}", remote, view.entry.branch])
     them = "it" if len(commits) == 1 else "them"
     ahead = f"{remote}/{view.entry.branch} stays {counted(len(commits))} ahead of yours: {names}"
     return f"{ahead}; to take {them} off: {shorten}"
@@ -325,15 +327,15 @@ def _refuse_no_commits(view: View, tip: Oid) -> None:
         )
 
 
-def _refuse_foreign(view: View, seen: Oid, tip: Oid) -> None:
+def _refuse_foreign(view: View, remote_tip: Oid, tip: Oid) -> None:
     git, branch = view.git, view.entry.branch
-    foreign = foreign_commits(view, seen, tip)
+    foreign = foreign_commits(view, remote_tip, tip)
     if foreign:
         raise diverged(view, foreign)
     planned = planned_remote(view, tip)
-    if planned is not None and seen != planned and not history.is_ancestor(git, seen, tip):
+    if planned is not None and remote_tip != planned and not history.is_ancestor(git, remote_tip, tip):
         raise Refused(
             f"{view.stack.remote}/{branch} moved since the rebase was planned",
-            why=f"it was at {planned}, it is at {seen}",
+            why=f"it was at {planned}, it is at {remote_tip}",
             next_command=task_command("onto", "--pr", view.entry.key),
         )

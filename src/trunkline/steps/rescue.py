@@ -129,15 +129,15 @@ def _lost_branches(view: View, pr: PullRequest) -> _Lost:
     below = open_below(view)
     base, head = branch_name(pr.base), view.entry.branch
     names = [branch_ref(base), branch_ref(head)]
-    there = refs.list_remote(view.git, view.stack.remote, names)
+    existing = refs.list_remote(view.git, view.stack.remote, names)
     tips = {base: pr.base_oid, head: pr.head_oid}
-    unknown = [branch for branch, tip in tips.items() if tip is None and branch_ref(branch) not in there]
+    unknown = [branch for branch, tip in tips.items() if tip is None and branch_ref(branch) not in existing]
     if unknown:
         raise Refused(
             f"{unknown[0]} is gone, and GitHub does not say where it was",
             next_command=_replacement(view.project, pr, below.branch if below else view.stack.trunk),
         )
-    gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in there)
+    gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in existing)
     return _Lost(gone, base, below.branch if below else view.stack.trunk)
 
 

@@ -151,27 +151,27 @@ def attest(
         attestation.key_of(git, sign, policy.stack.gates), waived, reason,
         frozenset(listed(accept_unavailable)), fresh, merged,
     )  # fmt: skip
-    asked = attest_workflow.question(request, _now())
-    names = [gate.name for gate in asked.gates()]
+    question = attest_workflow.question(request, _now())
+    names = [gate.name for gate in question.gates()]
     require_known("waive", sorted(waived), names, "gate")
     require_known("accept-unavailable", sorted(request.without), names, "gate")
-    _perform(session, request, asked)
+    _perform(session, request, question)
 
 
-def _perform(session: TaskSession, request: attest_workflow.AttestRequest, asked: Question) -> None:
+def _perform(session: TaskSession, request: attest_workflow.AttestRequest, question: Question) -> None:
     from trunkline.commands import attest as attest_workflow
 
-    gates = count_of(len(asked.gates()), "gate")
+    gates = count_of(len(question.gates()), "gate")
     what = f"the receipts of {short(request.commit)} ({gates}) to {request.remote} as git notes"
     if session.dry_run:
-        for row in attest_workflow.plan(request, asked):
+        for row in attest_workflow.plan(request, question):
             done = "attested" if row.standing is Standing.ATTESTED else "would run"
             session.terminal.line(f"  {row.gate}: {'waived' if row.gate in request.waive else done}")
         session.terminal.line(f"would push {what}")
         return
     session.approve([f"push {what}"])
     with session.terminal.gating():
-        found, moved = attest_workflow.run(request, asked, session.terminal)
+        found, moved = attest_workflow.run(request, question, session.terminal)
     session.account["shared"] = moved
     _print(session, found)
     session.terminal.line(f"{request.remote}: " + ("pushed" if moved else "nothing to push, it has every receipt"))

@@ -36,11 +36,13 @@ def submit(
 
     if edit and not session.interactive and not session.dry_run:
         raise UsageError("--edit needs a terminal", why="nothing was done", next_command=session.again({"edit": ""}))
-    asked = SubmitOptions(
+    submit_options = SubmitOptions(
         draft=not ready, edit=edit, labels=tuple(listed(label)), reviewers=tuple(listed(reviewer)),
         assignees=tuple(listed(assignee)), milestone=milestone,
     )  # fmt: skip
-    context = open_stack(stack=stack, options=Options(fork_point=fork_point, submit=asked), reporter=session.terminal)
+    context = open_stack(
+        stack=stack, options=Options(fork_point=fork_point, submit=submit_options), reporter=session.terminal
+    )
     last = entry_key(up_to) if up_to else None
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
     intended = submit_command.forecast(context, up_to=last)

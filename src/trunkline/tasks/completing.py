@@ -58,22 +58,22 @@ def _repository() -> _Repository:
     return _Repository({} if found is None else found.data, tuple(branches), tuple(git.query("remote").lines), runs)
 
 
-def _numbers(there: _Repository) -> list[str]:
-    return [str(entry.get("pr") or entry.get("branch")) for entry in there.entries]
+def _numbers(repository: _Repository) -> list[str]:
+    return [str(entry.get("pr") or entry.get("branch")) for entry in repository.entries]
 
 
-def _checks(there: _Repository) -> list[str]:
-    return [str(check["name"]) for entry in there.entries for check in entry.get("check") or ()]
+def _checks(repository: _Repository) -> list[str]:
+    return [str(check["name"]) for entry in repository.entries for check in entry.get("check") or ()]
 
 
-def _gates(there: _Repository) -> list[str]:
-    own = [name for name, table in (there.data.get("gates") or {}).items() if isinstance(table, dict)]
-    return [*DEFAULT_GATES, *(name for name in own if name != "env"), *_checks(there)]
+def _gates(repository: _Repository) -> list[str]:
+    own = [name for name, table in (repository.data.get("gates") or {}).items() if isinstance(table, dict)]
+    return [*DEFAULT_GATES, *(name for name in own if name != "env"), *_checks(repository)]
 
 
-def _other_branches(there: _Repository) -> list[str]:
-    listed = {there.data.get("trunk", DEFAULT_TRUNK), *(entry.get("branch") for entry in there.entries)}
-    return [branch for branch in there.branches if branch not in listed]
+def _other_branches(repository: _Repository) -> list[str]:
+    listed = {repository.data.get("trunk", DEFAULT_TRUNK), *(entry.get("branch") for entry in repository.entries)}
+    return [branch for branch in repository.branches if branch not in listed]
 
 
 def _faults(_: _Repository) -> Sequence[str]:
@@ -95,21 +95,21 @@ VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
     "--accept-unavailable": _gates,
     "--accept-flaky": _gates,
     "--tick": _checks,
-    "--stack": lambda there: [str(stack.get("name", "")) for stack in there.data.get("stack") or ()],
-    "--fork-point": lambda there: there.branches,
+    "--stack": lambda repository: [str(stack.get("name", "")) for stack in repository.data.get("stack") or ()],
+    "--fork-point": lambda repository: repository.branches,
     **dict.fromkeys(("--move", "--onto", "--fold", "--into", "--drop", "--rename"), _numbers),
     "--top": _numbers,
     "--name": _other_branches,
-    "--commit": lambda there: ("HEAD", *there.branches),
-    "--run": lambda there: there.runs,
+    "--commit": lambda repository: ("HEAD", *repository.branches),
+    "--run": lambda repository: repository.runs,
     "--waive": _gates,
     "--fault": _faults,
     "--task": lambda _: REHEARSED,
     "--topic": lambda _: ("agents",),
     "--verify": lambda _: ("each", "top"),
     "--fallback": lambda _: ("run",),
-    "--trunk": lambda there: there.branches,
-    "--remote": lambda there: there.remotes,
+    "--trunk": lambda repository: repository.branches,
+    "--remote": lambda repository: repository.remotes,
     "--require": lambda _: ("checks", "gates"),
     "--method": lambda _: ("squash", "merge", "rebase"),
 }

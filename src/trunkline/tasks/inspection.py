@@ -42,12 +42,12 @@ def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
     from trunkline.commands import status as status_workflow
     from trunkline.report.stack import stack_data, stack_tree
 
-    seen = status_workflow.observe(context, offline=offline)
-    session.account["stack"] = stack_data(seen)
-    session.terminal.console.print(stack_tree(seen), soft_wrap=False)
-    for note in seen.notes:
+    observed = status_workflow.observe(context, offline=offline)
+    session.account["stack"] = stack_data(observed)
+    session.terminal.console.print(stack_tree(observed), soft_wrap=False)
+    for note in observed.notes:
         session.terminal.line(("note: ", "yellow"), note, indent=2)
-    for command in run.commands if run is not None else filter(None, (seen.next,)):
+    for command in run.commands if run is not None else filter(None, (observed.next,)):
         session.terminal.next(command)
 
 

@@ -78,8 +78,8 @@ def _move_task(name: str, doc: str, run: _Run) -> LandingTask:
         if target is None:
             session.outcome(Outcome("nothing to do", _end_of(context.stack, name), StepStatus.NOTHING))
             return
-        there = open_context(str(target.key), stack=stack, options=options, reporter=session.terminal)
-        run(session, there, StepName.SWITCH.value)
+        entry_context = open_context(str(target.key), stack=stack, options=options, reporter=session.terminal)
+        run(session, entry_context, StepName.SWITCH.value)
 
     body = by_count if name in {"up", "down"} else to_the_end
     body.__doc__ = doc

@@ -150,22 +150,22 @@ def checklist_task(single: LandingTask) -> LandingTask:
             single.body(session, pr=pr, stack=stack, skip=skip)
             return
         options = options_of(skip, accept_unavailable, accept_flaky=accept_flaky)
-        here = open_context(pr, stack=stack, options=options, reporter=session.terminal)
+        context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
         from trunkline.report import checklist as checklist_report
         from trunkline.steps import checklist
 
-        lines = checklist.evaluate(here.view())
+        lines = checklist.evaluate(context.view())
         outcome = checklist.outcome(lines)
-        session.account["pr"] = here.entry.number
+        session.account["pr"] = context.entry.number
         session.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
         if markdown and not session.json_wanted:
             sys.stdout.write(redacted(checklist_report.markdown(lines), process.secrets()))
         else:
-            session.terminal.headline(f"{here.entry.full_label}: {outcome.message}")
+            session.terminal.headline(f"{context.entry.full_label}: {outcome.message}")
             now = dt.datetime.now(dt.timezone.utc)
             session.terminal.console.print(checklist_report.table(lines, now))
         if outcome.mark is StepStatus.FAILED:
-            commands = next_commands(here.entry.key, outcome.data["lines"])
+            commands = next_commands(context.entry.key, outcome.data["lines"])
             raise CheckFailed("the checklist has open lines", next_command=commands)
 
     body.__doc__ = single.__doc__
@@ -235,7 +235,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         )
 
 
-def _told_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow.Listed, ...]:
+def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow.Listed, ...]:
     from trunkline.commands import receipts as receipts_workflow
     from trunkline.report.gates import receipts_table
 
@@ -274,13 +274,13 @@ def _standing(each: receipts_workflow.Listed) -> str:
 @landing_task("receipts.list", mutates=False, default=True)
 def list_(session: TaskSession, stack: str = "") -> None:
     """List the receipts: verdict, tree, toolchain, sandbox and signer."""
-    _told_receipts(session, stack)
+    _print_receipts(session, stack)
 
 
 @landing_task("receipts.verify", mutates=False)
 def verify(session: TaskSession, stack: str = "") -> None:
     """Verify every receipt: its own hash, its log's hash, its signature."""
-    wrong = [each for each in _told_receipts(session, stack) if each.problem]
+    wrong = [each for each in _print_receipts(session, stack) if each.problem]
     if wrong:
         raise CheckFailed(
             f"{count_of(len(wrong), 'damaged receipt')}: no proof of anything",
@@ -320,10 +320,10 @@ def pull(session: TaskSession, stack: str = "") -> None:
     if session.dry_run:
         session.terminal.line(f"would fetch the receipts of {chosen.remote}")
         return
-    came = receipts_workflow.pull(git, chosen)
-    session.account.update(taken=came.taken, untrusted=came.untrusted, known=came.known)
+    pulled = receipts_workflow.pull(git, chosen)
+    session.account.update(taken=pulled.taken, untrusted=pulled.untrusted, known=pulled.known)
     session.terminal.line(
-        f"{came.taken} taken, {came.known} known already, {came.untrusted} not signed by anybody known"
+        f"{pulled.taken} taken, {pulled.known} known already, {pulled.untrusted} not signed by anybody known"
     )
 
 

@@ -218,8 +218,8 @@ def _is_about_keys(error: TypeError) -> bool:
     return bool(frames) and frames[-1].filename == inspect.getfile(Environment)
 
 
-def _asking_for_help(argv: Sequence[str], own: Collection[str]) -> str:
-    """Return our task whose help a call asks for with `TASK --help`, or "".
+def _help_wanted_for(argv: Sequence[str], own: Collection[str]) -> str:
+    """Return our task whose help a call requests with `TASK --help`, or "".
 
     Invoke takes `--help` for the value of a missing positional argument: the NAME of `add --help`.
     """
@@ -231,8 +231,8 @@ def _asking_for_help(argv: Sequence[str], own: Collection[str]) -> str:
 def _explaining(parse: Callable[..., None], own: Callable[[], Collection[str]]) -> Callable[..., None]:
     @functools.wraps(parse)
     def explaining(self: Program, *args: Any) -> None:
-        if parse.__name__ == "parse_tasks" and (asked := _asking_for_help(self.core.unparsed, own())):
-            self.core[0].args["help"].value, self.core.unparsed = asked, []
+        if parse.__name__ == "parse_tasks" and (helped := _help_wanted_for(self.core.unparsed, own())):
+            self.core[0].args["help"].value, self.core.unparsed = helped, []
         try:
             parse(self, *args)
         except ParseError as error:

@@ -122,7 +122,7 @@ def _rules(rule: Rule | None, order_by: Mapping[str, str] | None, page: dict[str
         "PULL_REQUEST": rule.approvals, "REQUIRED_STATUS_CHECKS": rule.checks or rule.up_to_date,
         "MERGE_QUEUE": rule.queue, "REQUIRED_LINEAR_HISTORY": rule.linear,
     }  # fmt: skip
-    kinds = [kind for kind, there in demanded.items() if there]
+    kinds = [kind for kind, is_set in demanded.items() if is_set]
     strict = Node("RequiredStatusChecksParameters", {"strictRequiredStatusChecksPolicy": rule.up_to_date})
     parameters = {"REQUIRED_STATUS_CHECKS": strict}
     return connection(

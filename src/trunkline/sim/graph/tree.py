@@ -109,8 +109,8 @@ def _check_bounds(typename: str, page: Mapping[str, Any]) -> None:
         raise GraphError("MISSING_PAGINATION_BOUNDARIES", message)
     for word in ("first", "last"):
         if page.get(word, 0) > _PAGE:
-            asked = f"Requesting {page[word]} records on the `{name}` connection"
-            raise GraphError("EXCESSIVE_PAGINATION", f"{asked} exceeds the `{word}` limit of {_PAGE} records.")
+            message = f"Requesting {page[word]} records on the `{name}` connection"
+            raise GraphError("EXCESSIVE_PAGINATION", f"{message} exceeds the `{word}` limit of {_PAGE} records.")
 
 
 def _edge(typename: str, index: int, node: Node) -> Node:

@@ -259,8 +259,8 @@ def review_requests(call: Call) -> Reply:
         raise GitHubRefusal(RefusalKind.INVALID, "Review cannot be requested from pull request author.", code="")
     for login in logins:
         call.world.add_user(login)
-    asked = tuple(dict.fromkeys((*call.pull.review_requests, *logins)))
-    changed = call.world.put(call.repository, replace(call.pull, review_requests=asked))
+    requested = tuple(dict.fromkeys((*call.pull.review_requests, *logins)))
+    changed = call.world.put(call.repository, replace(call.pull, review_requests=requested))
     return Reply(201, shapes.pull_json(call.world, call.repository, changed))
 
 
