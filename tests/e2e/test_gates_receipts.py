@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.gating import FILES, Bench
+from support.keys import ssh_key
 from support.killing import Yard
 from support.landing import Ran
 from support.repo import Repo
@@ -128,9 +129,7 @@ def test_receipts_are_listed_and_verified(invoke: Invoke, gated: Repo) -> None:
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """Return an SSH key pair's private half."""
-    path = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
-    return path
+    return ssh_key(tmp_path / "key")
 
 
 def clone(root: Path, name: str) -> Repo:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -14,6 +13,7 @@ from junitparser import JUnitXml
 
 from support.attesting import NO_OPS, Attesting, Typing, address, attesting
 from support.inprocess import Hub, Pull
+from support.keys import ssh_key
 from trunkline.commands import verify_status
 from trunkline.context import project
 from trunkline.domain.names import pr_number
@@ -221,6 +221,5 @@ def test_receipts_are_exported(place: Attesting, ada: Typing) -> None:
         assert signature["keyid"].startswith("SHA256:")
     suite = next(iter(JUnitXml.fromfile(str(place.clone.path / "out/junit.xml"))))
     assert (len(envelopes), suite.tests, suite.failures) == (7, 7, 1)
-    locked = place.root / "locked"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret words", "-f", str(locked)], check=True)
+    locked = ssh_key(place.root / "locked", passphrase="secret words")
     assert ada(place.clone, f"trunkline receipts.export --sign {locked}").code == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.keys import ssh_key
 from trunkline.domain.proof import UNKNOWN_SIGNER
 from trunkline.git.signing import EXPIRED_KEY, OTHER_CONTENT, REVOKED, UNREADABLE, Signature, Signers, examine
 
@@ -53,8 +54,7 @@ class Keys:
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Return a key pair."""
     folder = tmp_path_factory.mktemp("keys")
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / "key")]
-    subprocess.run(argv, check=True)
+    ssh_key(folder / "key")
     return Keys(folder)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.gating import FILES
+from support.keys import ssh_key
 from support.repo import Repo, lead_ssh_to
 from support.templates import copied
 from trunkline.commands import receipts as receipts_workflow
@@ -165,9 +166,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GateWorkspace:
 
 def key(ground: GateWorkspace, name: str) -> Path:
     """Make an SSH key beside the repository."""
-    path = ground.repo.path / name
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
-    return path
+    return ssh_key(ground.repo.path / name)
 
 
 def unsigned(ground: GateWorkspace) -> None:

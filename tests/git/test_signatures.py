@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.inprocess import Desk, desk
+from support.keys import ssh_key
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.names import oid
 from trunkline.domain.snapshot import ForcePush, PrState
@@ -50,8 +51,7 @@ def sign_on_the_web(stack: Desk, branch: str) -> str:
 
 def test_commits_are_signed_again_with_an_ssh_key(stack: Desk, tmp_path: Path) -> None:
     """Each new commit is signed if git signs for this user, and git verifies the signature."""
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    key = ssh_key(tmp_path / "key")
     (tmp_path / "signers").write_text(f"tess@example.invalid {key.with_suffix('.pub').read_text()}")
     configure(stack, gpg_format="ssh", user_signingKey=str(key))
     stack.clone.git("config", "gpg.ssh.allowedSignersFile", str(tmp_path / "signers"))

@@ -18,6 +18,7 @@ import pytest
 from invoke.program import Program
 
 from support.gating import FILES
+from support.keys import ssh_key
 from support.killing import MEMORY
 from support.printed import check_printed
 from support.repo import Repo, lead_ssh_to
@@ -202,8 +203,7 @@ def _build(root: Path) -> None:
     """Build the repositories and the keys."""
     (root / "keys").mkdir()
     for person in PEOPLE:
-        key = str(root / "keys" / person)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key], check=True)
+        ssh_key(root / "keys" / person)
     author = Repo.create(root / "author")
     made = Attesting(root, author, author, author)
     signers = "".join(f"{address(person)} {made.public(person)}\n" for person in ("ada", "bob"))

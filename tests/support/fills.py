@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-
+from support.keys import ssh_key
 from support.repo import Repo
 
 
@@ -101,8 +100,7 @@ def _submodules(repo: Repo, number: int, index: int) -> None:
 def _signing_key(repo: Repo) -> str:
     key = repo.path.parent / "key"
     if not key.exists():
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "t", "-f", str(key)]
-        subprocess.run(command, check=True, capture_output=True)
+        ssh_key(key)
     return str(key)
 
 
