@@ -11,6 +11,7 @@ from support.repo import Repo
 from support.stage import Stage, stage
 from trunkline.commands import restack, status
 from trunkline.context.loading import open_stack
+from trunkline.domain.errors import Paused
 from trunkline.domain.options import Options
 
 
@@ -60,6 +61,27 @@ def test_a_merged_entry_that_is_neither_in_stack_toml_nor_in_the_clone(staged: S
     requests = staged.hub.requests
     restack.plan(open_stack(stack="", options=Options(), reporter=Quiet()))
     assert staged.hub.requests == requests + 1  # the journal holds the tip that the replay left
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_commits_dropped_from_a_merged_entry_that_was_taken_out_of_stack_toml(staged: Stage, *, pruned: bool) -> None:
+    """Only GitHub knows the replaced head, whether or not the clone still has the branch: the user must decide."""
+    for branch in staged.names.values():
+        staged.clone.git("branch", "--quiet", "-D", branch)
+    staged.grow(1, {"grown.txt": "1\n"})
+    staged.replay(2, staged.own[1][-1])
+    staged.own[1].pop()
+    staged.push(staged.author_with(1), 1, staged.own[1][-1])
+    staged.clone.git("fetch", "--quiet", "origin")
+    staged.write_stack(2)
+    staged.land(1, delete=pruned)
+    if pruned:
+        staged.clone.git("fetch", "--quiet", "--prune", "origin")
+    else:
+        staged.hub.pulls[2].target("main")
+    with pytest.raises(Paused, match="#1 once held it"):
+        restack.plan(open_stack(stack="", options=Options(), reporter=Quiet()))
+    assert counted(staged) == {2: None}
 
 
 def test_an_open_entry_that_was_taken_out_of_stack_toml(staged: Stage) -> None:

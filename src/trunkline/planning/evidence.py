@@ -199,9 +199,10 @@ def _merged_base(view: View, pr: PullRequest) -> Oid:
 def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
     """Yield the branches that the pull request targets or targeted, if they belong to no entry.
 
-    An entry that was merged may have been taken out of stack.toml. The branch then targets trunk. If no
-    head of it that is known here is contained, GitHub is queried for its pull requests: the clone may
-    be new, or the merged branch deleted. A branch that a replay of ours made contains none of them.
+    An entry that was merged may have been taken out of stack.toml. The branch then targets trunk. GitHub
+    is queried for its pull requests: only GitHub knows the heads that force-pushes replaced, and all
+    heads if the clone is new or the merged branch deleted. A branch that a replay of ours made contains
+    none of them.
     """
     pr = view.world.snapshot.pr(view.entry.key)
     for name in bases_outside(view.stack, pr):
@@ -209,8 +210,7 @@ def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
         tip_of = refs.read_refs(view.git, *names)
         tips = [tip_of[ref] for ref in names if ref in tip_of]
         older = [*view.earlier.backups_of(name), *view.earlier.of_ref(names[1])]
-        known = any(tip in branch.names and tip != branch.child for tip in (*tips, *older))
-        if not known and journal_queries.base_of(view, branch.child) is None:
+        if journal_queries.base_of(view, branch.child) is None:
             yield from (_parent(view, _heads_on_github(view, each), branch) for each in view.world.pulls_of(name))
         if pr is not None and name != pr.base:  # it counts only as far as the branch sits on it
             below = branch.names - {branch.child}
