@@ -100,6 +100,30 @@ def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_a_question() -> None
         assert decide(evidence(chain, parent), given=answer.oid).own == answer.own
 
 
+@pytest.mark.parametrize(("subject", "asks"), [("trigger", False), ("other words", True)])
+def test_an_empty_commit_with_a_new_date_is_the_parents(subject: str, *, asks: bool) -> None:
+    """It has no patch id, so subject, author name and mail identify it in the rewritten parent."""
+    p1, own = line("p1", "c1")
+    trigger = commit("old", p1.oid, subject="trigger", patch="")
+    chain = (p1, trigger, structs.replace(own, parents=(trigger.oid,)))
+    again = commit("new", p1.oid, subject=subject, patch="", date=99)
+    old = head(trigger, chain, current=False)
+    parent = Parent("#1", (KnownHead(again.oid, True, frozenset({p1.oid})), old), (p1, again), rewritten=True)
+    assert bool(decide(evidence(chain, parent)).questions) is asks
+
+
+def test_an_empty_commit_is_no_copy_of_another_one() -> None:
+    """An own empty commit stays, though an amended parent got one with the same subject."""
+    p1, own = line("p1", "c1")
+    trigger = commit("old", p1.oid, subject="trigger", patch="")
+    chain = (p1, trigger, structs.replace(own, parents=(trigger.oid,)))
+    amended = structs.replace(p1, oid=name("amended"), patch_id=name("other"))
+    again = commit("new", amended.oid, subject="trigger", patch="", date=99)
+    heads = (KnownHead(again.oid, True, frozenset()), head(p1, chain, current=False))
+    found = decide(evidence(chain, Parent("#1", heads, (amended, again), rewritten=True), absorbed=1))
+    assert (subjects(found.own), found.questions) == (["trigger", "c1"], ())
+
+
 def test_a_commit_that_the_parent_still_has_accounts_for_no_other() -> None:
     """The parent dropped its second commit; the first, of the same author and second, is itself and nothing else."""
     p1, p2, _ = chain = tuple(structs.replace(each, author=b"A <a@x> 1 +0000") for each in line("p1", "p2", "c1"))

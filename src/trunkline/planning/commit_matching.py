@@ -17,6 +17,7 @@ class Likeness(IntEnum):
     AUTHOR_DATE_SUBJECT = 2
     AUTHOR_DATE = 3
     SIMILAR_DIFF = 4
+    EMPTY_AND_SUBJECT = 5
 
 
 def nothing_similar(_one: Sequence[Commit], _other: Sequence[Commit]) -> Mapping[Oid, Oid]:
@@ -69,6 +70,13 @@ def _patch_subject_and_author(commit: Commit) -> Hashable:
     return (commit.patch_id, commit.subject, commit.author) if commit.patch_id else None
 
 
+def _empty_subject_and_author(commit: Commit) -> Hashable:
+    """Return the key of a commit without changes: it has no patch id that outlasts a new date."""
+    if commit.patch_id or len(commit.parents) != 1:
+        return None
+    return commit.subject, commit.author.rpartition(b"> ")[0]
+
+
 _KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
     (Likeness.SAME, lambda commit: commit.oid),
     # Reverts and re-applied changes occur several times with one patch and subject.
@@ -76,4 +84,5 @@ _KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
     (Likeness.PATCH_AND_SUBJECT, _patch_and_subject),
     (Likeness.AUTHOR_DATE_SUBJECT, lambda commit: (commit.author, commit.subject)),
     (Likeness.AUTHOR_DATE, lambda commit: commit.author),  # the author line carries name, email and date
+    (Likeness.EMPTY_AND_SUBJECT, _empty_subject_and_author),
 )
