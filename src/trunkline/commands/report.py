@@ -15,14 +15,12 @@ from trunkline.domain import records
 from trunkline.domain.coverage import Coverage
 from trunkline.domain.receipt import instant
 from trunkline.domain.report import EntryReport, Evidenced, Report, RunReport, RunStep
-from trunkline.domain.status import EntryStatus, StackStatus
+from trunkline.domain.status import EntryStatus
 from trunkline.domain.step import StepKey
 from trunkline.gates.shown_paths import relative_paths
-from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.known_heads import refs_of
-from trunkline.planning.verification import subject_at
+from trunkline.planning.observed_stack import ObservedStack
 from trunkline.state import journal
 from trunkline.state.journal import Run
 
@@ -40,19 +38,19 @@ def gather(context: Context, *, offline: bool) -> Report:
     Raises:
         TrunklineError: see `status`.
     """
-    status = status_workflow.observe(context, offline=offline)
+    observed, status = status_workflow.look(context, offline=offline)
     repository = context.repository
     return Report(
         made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         repository=repository.slug,
         url=f"https://{repository.host}/{repository.slug}",
         status=status,
-        entries=tuple(_entry(context.git, status, row) for row in status.entries),
+        entries=tuple(_entry(context.git, observed, row) for row in status.entries),
         runs=tuple(_run(run) for run in list(journal.runs(context.state))[:_RUNS]),
     )
 
 
-def _entry(git: Git, status: StackStatus, row: EntryStatus) -> EntryReport:
+def _entry(git: Git, observed: ObservedStack, row: EntryStatus) -> EntryReport:
     """Return an entry's report, with the evidence of its status."""
     relative = relative_paths(git)
     titles = {check.name: check.text for check in row.entry.checks}
@@ -60,17 +58,16 @@ def _entry(git: Git, status: StackStatus, row: EntryStatus) -> EntryReport:
         row,
         tuple(_with_log(Evidenced(name, "", outcome), relative) for name, outcome in row.gates),
         tuple(_with_log(Evidenced(name, titles[name], outcome), relative) for name, outcome in row.checks),
-        _coverage(git, status, row),
+        _coverage(observed, row),
     )
 
 
-def _coverage(git: Git, status: StackStatus, row: EntryStatus) -> Coverage:
+def _coverage(observed: ObservedStack, row: EntryStatus) -> Coverage:
     proven = [outcome for _, outcome in row.gates if outcome is not None and outcome.proven]
-    if not proven or row.head is None or status.trunk is None or history.missing(git, [status.trunk]):
+    subject = observed.subject(row.entry) if proven else None
+    if subject is None:
         return Coverage(known=False)
-    pulls = {each.entry.key: each.pr for each in status.entries}
-    subject = subject_at(git, status.stack, row.entry, row.head, status.trunk, pulls.get, refs_of(git, status.stack))
-    return coverage_of(git, subject.base, row.head, proven)
+    return coverage_of(subject.git, subject.base, subject.commit, proven)
 
 
 def _with_log(evidence: Evidenced, relative: Callable[[str], str]) -> Evidenced:

@@ -49,14 +49,21 @@ def observe(context: Context, *, offline: bool) -> StackStatus:
     Raises:
         NotSignedIn, ExternalError: the request to GitHub failed.
     """
+    return look(context, offline=offline)[1]
+
+
+def look(context: Context, *, offline: bool) -> tuple[ObservedStack, StackStatus]:
+    """Return the observed stack with its status; arguments and errors as `observe`."""
     project, machine = context.project, context.observer.machine()
     stack = project.stack
     if offline:
-        return _status(project, _observed(project, machine, None, refs_of(project.git, stack)), None, offline=True)
+        observed = _observed(project, machine, None, refs_of(project.git, stack))
+        return observed, _status(project, observed, None, offline=True)
     with project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
         here = refs_of(project.git, stack)
         history.load(project.git, _branches_of(here))  # GitHub's heads are among them, as a rule
-        return _status(project, _observed(project, machine, response(), here), stacks(), offline=False)
+        observed = _observed(project, machine, response(), here)
+        return observed, _status(project, observed, stacks(), offline=False)
 
 
 def _observed(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from trunkline.context.earlier_tips import EarlierTips
-from trunkline.context.observation import World
+from trunkline.context.observation import World, no_pulls
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -19,12 +19,14 @@ from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry
 from trunkline.domain.status import UpstreamRelation
 from trunkline.gates.catalogue import gate_names
+from trunkline.gates.check_receipts import Subject
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, journal_queries
 from trunkline.planning.evidence import bases_outside, gather
-from trunkline.planning.verification import Evidence, checks_at, gates_for, subject_at
+from trunkline.planning.own_base import subject_of
+from trunkline.planning.verification import Evidence, checks_at, gates_for
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -159,14 +161,6 @@ class ObservedStack(msgspec.Struct, frozen=True):
 
     def _decided(self, entry: Entry, head: Oid, trunk: Oid, *, otherwise: int) -> int | None:
         """Return the number of own commits in a replay; None if the user must decide."""
-        stack = self.project.stack
-        local = {
-            each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
-            for each in stack.entries
-            for branch in (self.branches[each.key],)
-        }
-        remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
-        pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
         unknown = list[BranchName]()
 
         def pulls_of(name: BranchName) -> Sequence[PullRequest]:
@@ -175,15 +169,26 @@ class ObservedStack(msgspec.Struct, frozen=True):
                 unknown.append(name)
             return found
 
-        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local, pulls_of)
-        heads = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
-        decisions = Decisions(rewritten=heads)  # a restack takes over these heads, which may be the remote's
-        view = View(self.project, entry, True, world, self.machine, decisions, self.earlier)
         try:
-            found = fork_point.decide(gather(view, head))
+            found = fork_point.decide(gather(self._view(entry, trunk, pulls_of), head))
         except TrunklineError:  # the task that needs the answer reports the error
             return otherwise
         return None if found.questions or unknown else len(found.own)
+
+    def _view(self, entry: Entry, trunk: Oid, pulls_of: Callable[[BranchName], Sequence[PullRequest]]) -> View:
+        """Return an entry as a task observes it."""
+        stack = self.project.stack
+        local = {
+            each.branch: LocalState(each.branch, branch.ours, branch.theirs, checked_out=False)
+            for each in stack.entries
+            for branch in (self.branches[each.key],)
+        }
+        remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
+        pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
+        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local, pulls_of)
+        heads = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
+        decisions = Decisions(rewritten=heads)  # a restack takes over these heads, which may be the remote's
+        return View(self.project, entry, True, world, self.machine, decisions, self.earlier)
 
     def gates(self, entry: Entry) -> Evidence:
         """Return every gate with its outcome on the entry's head."""
@@ -196,11 +201,17 @@ class ObservedStack(msgspec.Struct, frozen=True):
         """Return every check of the entry with its outcome on its head."""
         if not entry.checks:
             return ()
-        project, head, trunk = self.project, self.branches[entry.key].head, self.trunk
-        if head is None or trunk is None or self._merged(entry) or history.missing(project.git, [head, trunk]):
+        subject = self.subject(entry)
+        if subject is None:
             return tuple((check.name, None) for check in entry.checks)
-        subject = subject_at(project.git, project.stack, entry, head, trunk, self.pulls.get, self.here)
-        return checks_at(project, self.machine, subject, entry.checks)
+        return checks_at(self.project, self.machine, subject, entry.checks)
+
+    def subject(self, entry: Entry) -> Subject | None:
+        """Return the head of an entry with the base of its own commits; None: merged, or commits were not fetched."""
+        head, trunk = self.branches[entry.key].head, self.trunk
+        if head is None or trunk is None or self._merged(entry) or history.missing(self.project.git, [head, trunk]):
+            return None
+        return subject_of(self._view(entry, trunk, self.pulls_of or no_pulls), head)
 
     def _merged(self, entry: Entry) -> bool:
         pr = self.pulls[entry.key]

@@ -83,6 +83,17 @@ class Ownership(msgspec.Struct, frozen=True):
         """Return the commits of these classes, oldest first."""
         return tuple(each.commit for each in self.classes if each.kind in kinds)
 
+    def roots(self) -> tuple[Oid, ...]:
+        """Return the commits right below the entry's changes, oldest side first.
+
+        There are several if a branch was merged into it ("Update branch"). Commits in question count as own.
+        """
+        kinds = {CommitClass.OWN, CommitClass.MERGE, CommitClass.HAND_MERGE}
+        asked = frozenset(commit.oid for question in self.questions for commit in question.commits)
+        mine = [each.commit for each in self.classes if each.kind in kinds or each.commit.oid in asked]
+        inside = frozenset(commit.oid for commit in mine)
+        return tuple(dict.fromkeys(name for commit in mine for name in commit.parents if name not in inside))
+
 
 class InvalidForkPointError(Exception):
     """The fork point given by the user contradicts what object ids prove.

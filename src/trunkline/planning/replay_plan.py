@@ -29,7 +29,6 @@ from trunkline.planning.merged import reverted_below
 from trunkline.planning.ownership import CommitClass, InvalidForkPointError, Ownership
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.questions import OwnCommitsUnknown
-from trunkline.planning.verification import own_base_of
 from trunkline.rust import lock_file
 
 
@@ -88,18 +87,18 @@ def own_commit_count(view: View, tip: Oid) -> int:
     """Return the number of an entry's own commits below a tip.
 
     If a replay of ours put the tip onto the base, they are the commits between the two. Otherwise the fork
-    point is decided; while the decision is not certain, the commits between the tip and its base are counted.
+    point is decided; while the decision is not certain, the commits in question are counted too.
     """
-    excluded = list(dict.fromkeys([base_of(view).oid, own_base_of(view, tip)]))
-    between = history.reachable(view.git, [tip], excluded)
+    base = base_of(view).oid
+    between = history.reachable(view.git, [tip], [base])
     linear = all(len(commit.parents) == 1 for commit in between)
-    if linear and journal_queries.base_of(view, tip) == excluded[0]:
+    if linear and journal_queries.base_of(view, tip) == base:
         return len(between)
     try:
         found = own_commits(view, tip)
     except TrunklineError:  # the task that needs the answer reports the error
         return len(between)
-    return len(between if found.questions else found.own)
+    return len(found.own) + sum(len(question.commits) for question in found.questions)
 
 
 def _left_out(found: Ownership) -> tuple[str, ...]:

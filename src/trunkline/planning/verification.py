@@ -5,7 +5,7 @@ Nothing here runs a gate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trunkline.context.project import Project
@@ -15,22 +15,20 @@ from trunkline.domain import records
 from trunkline.domain.check import Check
 from trunkline.domain.command import Command, same_command, task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import EntryKey, Oid, PrNumber, short
+from trunkline.domain.names import Oid, PrNumber, short
 from trunkline.domain.note import Rebased
 from trunkline.domain.options import Options
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.snapshot import PullRequest
-from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import StepName
 from trunkline.gates import check_receipts
 from trunkline.gates.catalogue import catalogue
 from trunkline.gates.proof import Surroundings, of_commit
 from trunkline.git import history
-from trunkline.git.git import Git
 from trunkline.planning import journal_queries, pushed_commits
 from trunkline.planning.baseline import with_base
 from trunkline.planning.journal_queries import unavailable
-from trunkline.planning.known_heads import heads_of, refs_of
+from trunkline.planning.own_base import subject_of
 from trunkline.planning.parents import open_below
 
 Evidence = tuple[tuple[str, GateOutcome | None], ...]
@@ -75,59 +73,6 @@ def _with_tried(
         tried = unavailable(state, tip, kind)
         found |= {name: GateOutcome.unavailable(name, tried[name]) for name in undecided if name in tried}
     return tuple((name, found.get(name)) for name in names)
-
-
-def subject_of(view: View, tip: Oid) -> check_receipts.Subject:
-    """Return the subject of the entry's checks: a tip and the parent of its own commits."""
-    world, known = view.world, refs_of(view.git, view.stack)
-    return subject_at(view.git, view.stack, view.entry, tip, world.trunk, world.snapshot.pr, known)
-
-
-def own_base_of(view: View, tip: Oid) -> Oid:
-    """Return the parent of the entry's own commits below a tip."""
-    return subject_of(view, tip).base
-
-
-def subject_at(
-    git: Git,
-    stack: Stack,
-    entry: Entry,
-    tip: Oid,
-    trunk: Oid,
-    pull: Callable[[EntryKey], PullRequest | None],
-    known: Mapping[str, Oid],
-) -> check_receipts.Subject:
-    """Return the subject of an entry's checks, from known values.
-
-    Args:
-        git: the repository.
-        stack: the stack.
-        entry: the entry.
-        tip: its head.
-        trunk: trunk's tip.
-        pull: returns the pull request of an entry below; None if it is unknown.
-        known: the refs of the stack (`refs_of`).
-    """
-    below = (heads_of(known, stack.remote, each, pull(each.key)) for each in reversed(stack.below(entry)))
-    return check_receipts.Subject(git, tip, own_base(git, tip, trunk, below), stack.gates)
-
-
-def own_base(git: Git, tip: Oid, trunk: Oid, below: Iterable[Iterable[Oid]]) -> Oid:
-    """Return the parent of an entry's own commits, whether or not it has been rebased.
-
-    Args:
-        git: the repository.
-        tip: the entry's tip.
-        trunk: trunk's tip.
-        below: the current and former heads of each entry below, nearest first; missing commits are
-            ignored.
-    """
-    heads = [head for heads in below for head in heads if head != tip]
-    absent = history.missing(git, heads)
-    for head in heads:
-        if head not in absent and history.is_ancestor(git, head, tip) and not history.is_ancestor(git, head, trunk):
-            return head
-    return history.merge_base(git, trunk, tip) or trunk
 
 
 def checks_for(view: View, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], ...]:

@@ -23,7 +23,8 @@ from trunkline.git import history
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.journal_queries import last_replay
 from trunkline.planning.merged import merged_below, reverted_below
-from trunkline.planning.verification import checks_for, gates_beside_base, own_base_of
+from trunkline.planning.own_base import own_base_of
+from trunkline.planning.verification import checks_for, gates_beside_base
 
 _RUNBOOKS = 6
 """The number of lines in the runbook's checklist."""

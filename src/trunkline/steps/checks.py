@@ -22,7 +22,8 @@ from trunkline.engine import StepContext
 from trunkline.gates import checks
 from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
-from trunkline.planning.verification import subject_of, waiver_flags
+from trunkline.planning.own_base import subject_of
+from trunkline.planning.verification import waiver_flags
 from trunkline.steps.gates import note_verdicts, to_edit
 
 _MARKS = {Verdict.PASSED: "ok", Verdict.UNAVAILABLE: "could not run"}

@@ -32,8 +32,9 @@ from trunkline.operations import local_branch
 from trunkline.operations.gate_stack import GateProgress
 from trunkline.planning.baseline import with_base
 from trunkline.planning.coverage import coverage_of
+from trunkline.planning.own_base import own_base_of
 from trunkline.planning.parents import Base
-from trunkline.planning.verification import own_base_of, waiver_flags
+from trunkline.planning.verification import waiver_flags
 from trunkline.rust import cargo
 
 _MENDED_BY_A_COMMIT = frozenset({CauseId.NO_LOCK.value, CauseId.STALE_LOCK.value})

@@ -28,6 +28,7 @@ from trunkline.operations.note_template import template_of, written
 from trunkline.planning import together
 from trunkline.planning.coverage import coverage_of
 from trunkline.planning.merged import reverted_below
+from trunkline.planning.own_base import own_base_of
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.replay_plan import own_commit_count
 from trunkline.planning.verification import (
@@ -35,7 +36,6 @@ from trunkline.planning.verification import (
     checks_for,
     gates_beside_base,
     merged_numbers,
-    own_base_of,
     rebased_since,
     refuse_other_head,
     skipped_by_name,
