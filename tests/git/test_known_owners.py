@@ -65,7 +65,7 @@ def test_a_merged_entry_that_is_neither_in_stack_toml_nor_in_the_clone(staged: S
 
 @pytest.mark.parametrize("pruned", [False, True])
 def test_commits_dropped_from_a_merged_entry_that_was_taken_out_of_stack_toml(staged: Stage, *, pruned: bool) -> None:
-    """Only GitHub knows the replaced head, whether or not the clone still has the branch: the user must decide."""
+    """Only GitHub has the replaced head, whether or not the clone still has the branch: the user must decide."""
     for branch in staged.names.values():
         staged.clone.git("branch", "--quiet", "-D", branch)
     staged.grow(1, {"grown.txt": "1\n"})

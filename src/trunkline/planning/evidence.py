@@ -200,7 +200,7 @@ def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
     """Yield the branches that the pull request targets or targeted, if they belong to no entry.
 
     An entry that was merged may have been taken out of stack.toml. The branch then targets trunk. GitHub
-    is queried for its pull requests: only GitHub knows the heads that force-pushes replaced, and all
+    is queried for its pull requests: only GitHub has the heads that force-pushes replaced, and all
     heads if the clone is new or the merged branch deleted. A branch that a replay of ours made contains
     none of them.
     """
