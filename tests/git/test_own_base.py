@@ -27,7 +27,7 @@ def assert_own_files(staged: Stage) -> None:
     whole = open_stack(stack="", options=Options(), reporter=Quiet())
     views = {int(entry.pr): whole.of(entry).view() for entry in whole.view().open_entries()}
     staged.clone.git("fetch", "--quiet", "origin")
-    seen, _ = status.look(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False)
+    observed, _ = status.look(open_stack(stack="", options=Options(), reporter=Quiet()), offline=False)
     for number in staged.open_entries():
         alone = open_context(str(number), stack="", options=Options(), reporter=Quiet()).view()
         tip = entry_tip(views[number]).oid
@@ -35,7 +35,7 @@ def assert_own_files(staged: Stage) -> None:
         names = [staged.clone.git("diff-tree", "-r", "--name-only", f"{name}^", name) for name in staged.own[number]]
         changed = list(views[number].git.query("diff-tree", "-r", "--name-only", base, tip).lines)
         assert changed == sorted({file for each in names for file in each.split()}), number
-        shown = seen.subject(views[number].entry)
+        shown = observed.subject(views[number].entry)
         assert shown is not None
         assert (shown.base, own_base_of(alone, tip)) == (base, base)
 
