@@ -232,7 +232,7 @@ fn main() {
 
 
 @needs_bwrap
-def test_code_that_ran_while_compiling_and_is_gone(bench: Bench) -> None:
+def test_deleted_code_that_ran_while_compiling(bench: Bench) -> None:
     """A build script can write to the target directory; for a tree without it, the directory is emptied."""
     bench.settings = replace(bench.settings, sandbox=True)
     bench.commit(build_rs=FORGING_SCRIPT)

@@ -128,7 +128,7 @@ def _in_place(outcome: GateOutcome) -> bool:
 
 
 def test_a_configuration_that_cargo_refuses_fails_the_gate(bench: Bench) -> None:
-    """No flags are invented: cargo's own words."""
+    """The diagnosis is cargo's message; no flags are assumed."""
     bench.repo.commit("wrong", {".cargo/config.toml": "[build]\nrustflags = 3\n"})
     outcome = bench.one("build")
     assert (outcome.verdict, outcome.cause) == (Verdict.FAILED, CauseId.CONFIG.value)

@@ -121,7 +121,7 @@ def test_one_broken_dependency_is_one_cause(bench: Bench) -> None:
     assert causes(outcomes) == {"compile-error:low/src/lib.rs:1:10": {"build", "test", "clippy"}}
 
 
-def test_whoever_asks_can_refuse_before_anything_runs(bench: Bench) -> None:
+def test_the_caller_can_refuse_before_anything_runs(bench: Bench) -> None:
     """All known problems are reported at once, and no gate begins when the caller refuses."""
     bench.repo.commit("two", {"Cargo.toml": FILES["Cargo.toml"].replace("cpu", "gpu"), "src/lib.rs": LIB + "\n"})
     bench.override("deny", run=("cargo", "not-installed"))

@@ -91,7 +91,7 @@ def test_a_formatting_difference(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_broken_build(bench: Bench) -> None:
-    """Rustc's first error; cargo's own words go to the log untouched."""
+    """The outcome has rustc's first error; the log has cargo's whole output, unchanged."""
     bench.commit(src__lib_rs=LIB.replace("a + b", "a + missing"))
     outcome = bench.one("build")
     assert outcome.verdict is Verdict.FAILED

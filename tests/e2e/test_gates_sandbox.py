@@ -166,7 +166,9 @@ def test_a_fetch_takes_no_proxy_and_no_program_from_the_tree(tmp_path: Path) -> 
         assert sources._toolchain_variable(tmp_path, tmp_path).get("RUSTUP_TOOLCHAIN") == name
 
 
-def test_asked_for_but_missing_is_unavailable(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_sandbox_that_is_missing_is_unavailable(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without bubblewrap nothing runs, and the fix is printed."""
     bench.repo.commit("start", dict(FILES))
     folder = tmp_path / "bin"

@@ -253,14 +253,14 @@ def test_a_branch_with_unpushed_work_or_of_others_stays(stack: YardLanding) -> N
 
 
 def test_nonsense_is_refused(stack: YardLanding) -> None:
-    """Unknown choices, and two last entries: exit 2, and nothing was looked at."""
+    """Unknown choices, and two last entries: exit code 2, before any request."""
     for flags in (("--require", "luck"), ("--method", "ours"), ("--pr", "999"), ("--pr", "519", "--up-to", "518")):
         assert stack.invoke("land", *QUICK, *flags).code == 2
     assert (states(stack), trunk(stack)) == (["OPEN"] * 3, LANDED[:2])
 
 
 def test_a_merge_whose_reply_was_lost_is_not_done_twice(stack: YardLanding) -> None:
-    """The connection drops after GitHub merged: it is looked at, and the landing goes on. A refusal is named."""
+    """The connection drops after GitHub merged: the pull request is observed again, and the landing continues."""
     route = "PUT /repos/octo/tiny/pulls/{}/merge-async"
     stack.github.inject(FaultKind.LOSE_REPLY, match=route.format(518), times=1)
     stack.github.inject(FaultKind.STATUS, match=route.format(519), status=405, times=1)

@@ -76,10 +76,10 @@ def test_from_another_work_tree(stack: YardLanding) -> None:
     """The task is typed in a linked work tree; journal and lease are the clone's, both checkouts stay as they are."""
     linked = stack.clone.path.parent / "linked"
     stack.clone.git("worktree", "add", "--quiet", "--detach", str(linked), "main")
-    here = (stack.clone.path / ".git/HEAD").read_text()
+    head = (stack.clone.path / ".git/HEAD").read_text()
     ran = stack.invoke("rebase", "--pr", "519", *QUICK, cwd=linked)
     assert "pushed" in ran.out, ran.out + ran.err
-    assert (stack.clone.path / ".git/HEAD").read_text() == here
+    assert (stack.clone.path / ".git/HEAD").read_text() == head
     assert Repo(linked).git("status", "--porcelain") == ""
     runs = stack.invoke("log", "--json").json["runs"]
     assert [run["pr"] for run in runs] == [519]
@@ -91,7 +91,7 @@ WAYS = [("squash", "squash"), ("squash", "merge"), ("rebase", "squash"), ("merge
 
 @pytest.mark.parametrize(("first", "second"), WAYS)
 def test_several_ancestors_merged_at_once(unmerged: YardLanding, first: str, second: str) -> None:
-    """git-town's list: two below shipped, each in its way, trunk moved in between: only the own commit is left."""
+    """From git-town's tests: two entries below are merged by different methods, and only the own commit is left."""
     unmerged.github.merge(SLUG, 518, method=first, delete_branch="web")
     unmerged.author.git("fetch", "--quiet", "origin", env=unmerged.environment())
     unmerged.author.git("switch", "--quiet", "--detach", "origin/main")
@@ -105,7 +105,7 @@ def test_several_ancestors_merged_at_once(unmerged: YardLanding, first: str, sec
 
 
 def test_the_parent_deletes_what_the_child_modifies(unmerged: YardLanding) -> None:
-    """git-town's list: a conflict it is, foreseen by file, and nothing comes back from the dead."""
+    """From git-town's tests: the conflict is predicted with its file, and no deleted file is restored."""
     author = unmerged.author
     author.git("switch", "--quiet", "feat/three")
     author.commit("edit the entry", {"src/entry.rs": "//! Entry, edited.\n"})

@@ -1,4 +1,4 @@
-"""The report: one HTML file, looked at in a real browser; the same as Markdown and JSON."""
+"""The report: one HTML file, opened in a real browser; the same as Markdown and JSON."""
 
 from __future__ import annotations
 

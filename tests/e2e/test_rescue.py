@@ -36,8 +36,8 @@ def assert_rescued(stack: Landing) -> None:
     assert stack.pr(520)["state"] == "OPEN"
 
 
-def test_it_comes_back(stack: YardLanding) -> None:
-    """Closed, with status naming the way; rescued; then landed as if nothing had been."""
+def test_the_pull_request_is_reopened(stack: YardLanding) -> None:
+    """`status` names `rescue` for a closed pull request; after it the entry lands as usual."""
     assert stack.pr(519)["state"] == "CLOSED"
     assert stack.invoke("status").out.rstrip().endswith("next: invoke rescue --pr 519")
     refused = stack.invoke("rebase", "--pr", "519", "--yes")
@@ -65,7 +65,7 @@ def test_dry_run_changes_nothing(stack: YardLanding) -> None:
     assert stack.world() == before
 
 
-def test_a_head_that_is_gone_too(stack: YardLanding) -> None:
+def test_a_deleted_head_is_restored_too(stack: YardLanding) -> None:
     """Both branches deleted: both are restored, the head stays."""
     done = stack.run("gh", "api", "-X", "DELETE", f"repos/{SLUG}/git/refs/heads/feat/two")
     assert done.code == 0, done.err
@@ -96,7 +96,7 @@ def test_where_github_refuses(stack: YardLanding) -> None:
 
 
 def test_a_reply_that_was_lost(stack: YardLanding) -> None:
-    """The reopening arrived, its answer did not: looked at, not done twice."""
+    """The response to the reopening is lost: the pull request is observed again, and not reopened twice."""
     stack.github.inject(FaultKind.LOSE_REPLY, match=f"PATCH /repos/{SLUG}/pulls/519", times=1)
     ran = stack.invoke("rescue", "--pr", "519", "--yes", TRUNKLINE_WAIT_FACTOR="0")
     assert ran.code == 0, ran.out + ran.err

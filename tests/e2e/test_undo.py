@@ -153,7 +153,7 @@ def test_drift_is_named_and_nothing_is_undone(
     assert (state(landed), landed.github.pushes(SLUG)) == (after, pushes)
 
 
-def test_a_base_that_is_gone_is_reported_and_left(landed: YardLanding) -> None:
+def test_a_deleted_base_is_reported_and_left(landed: YardLanding) -> None:
     """The old base was deleted since: everything else is restored, the base stays, and the outcome reports it."""
     landed.author.git("push", "--quiet", "origin", ":feat/one", env=landed.environment())
     ran = landed.invoke("undo")

@@ -33,7 +33,7 @@ def announced(stack: Desk, branch: str) -> list[object]:
     return [each for each in run.records if isinstance(each, BranchMoved | BranchPushed) and each.branch == branch]
 
 
-def test_it_is_asked_before_it_is_replayed(stack: Desk) -> None:
+def test_the_question_precedes_the_replay(stack: Desk) -> None:
     """Pushed to an entry above the one that paused: its branch here stays as it was, no replay of it is announced."""
     stack.conflict(2)
     assert int(refusal(stack.restack).code) == 3
@@ -47,7 +47,7 @@ def test_it_is_asked_before_it_is_replayed(stack: Desk) -> None:
     assert stack.hub.tip("three") == tip
 
 
-def test_it_is_asked_before_it_is_a_branch_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_question_precedes_the_local_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A branch without a local copy is not created from what was pushed since the run began."""
     with desk(monkeypatch, branches=False) as stack:
         stack.conflict(2)
@@ -59,7 +59,7 @@ def test_it_is_asked_before_it_is_a_branch_here(monkeypatch: pytest.MonkeyPatch)
         assert announced(stack, "three") == []
 
 
-def test_it_is_asked_before_the_push_of_one_entry(stack: Desk) -> None:
+def test_the_question_precedes_the_push_of_one_entry(stack: Desk) -> None:
     """Replayed and verified, not pushed yet: what came meanwhile is a question, not a lost lease."""
     stack.merge(1)
     fail_at("push", stack, lambda: stack.rebase(2))
@@ -68,7 +68,7 @@ def test_it_is_asked_before_the_push_of_one_entry(stack: Desk) -> None:
     assert stack.hub.tip("two") == tip
 
 
-def test_it_is_asked_before_the_push_of_a_stack(stack: Desk) -> None:
+def test_the_question_precedes_the_push_of_a_stack(stack: Desk) -> None:
     """All replayed, none pushed: one branch that got a commit meanwhile keeps every other from being pushed."""
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     before = stack.remote_tips()

@@ -99,7 +99,7 @@ def test_a_gate_is_waived(place: Attesting, ada: Typing) -> None:
     assert ada(place.clone, "trunkline attest --waive msrv --reason other").code == 5
 
 
-def test_two_persons(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_independent_signer_attests(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `independent`, `attest` refuses the author before any gate runs; another signer may attest."""
     place.clone.commit("mine", {"src/two.rs": "//! Two.\n"}, author="Ada")
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", address("ada"))

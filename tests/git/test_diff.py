@@ -88,7 +88,7 @@ def test_no_review(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [str(each) for each in caught.value.next_commands] == ["invoke diff --pr 2"]
 
 
-def test_reviewed_head_is_gone(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reviewed_head_is_not_served(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reviewed head that the remote no longer has is named."""
     reviewed(monkeypatch, oid("f" * 40))
     with pytest.raises(Refused, match=r"fffffff, which grace reviewed, is gone"):

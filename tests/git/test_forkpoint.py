@@ -158,7 +158,7 @@ def test_parent_squashed_by_force_push(stack: Repo) -> None:
     assert (found.fork, found.questions, subjects(found.own)) == (old, (), CHILD)
 
 
-def test_commits_that_cancel_each_other_out_are_asked_about(stack: Repo) -> None:
+def test_commits_that_cancel_each_other_out_are_a_question(stack: Repo) -> None:
     """A base contains the sum of a change and its revert trivially: that proves nothing."""
     stack.git("switch", "--quiet", "child")
     stack.git("reset", "--quiet", "--hard", "child~2")

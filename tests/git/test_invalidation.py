@@ -28,17 +28,19 @@ FILES = {
     "crates/apart/Cargo.toml": PACKAGE.format(name="apart"),
     "crates/apart/src/lib.rs": "// apart\n",
     "crates/apart/src/orphan.rs": "// no module\n",
-    "crates/told/Cargo.toml": PACKAGE.format(name="told"),
-    "crates/told/build.rs": "// told\n",
-    "crates/told/src/lib.rs": "// told\n",
-    "crates/told/inputs/one.txt": "one\n",
+    "crates/declared/Cargo.toml": PACKAGE.format(name="declared"),
+    "crates/declared/build.rs": "// declared\n",
+    "crates/declared/src/lib.rs": "// declared\n",
+    "crates/declared/inputs/one.txt": "one\n",
     "crates/quiet/Cargo.toml": PACKAGE.format(name="quiet"),
     "crates/quiet/build.rs": "// quiet\n",
     "crates/quiet/src/lib.rs": "// quiet\n",
 }
-HASHES = {name: f"{number:016x}" for number, name in enumerate(("low", "high", "apart", "told", "quiet", "serde"))}
-RUNS = {"told": f"{100:016x}", "quiet": f"{101:016x}", "openssl-sys": f"{102:016x}"}
-ALL = {*HASHES, "run of told", "run of quiet", "run of openssl-sys"}
+HASHES = {
+    name: f"{number:016x}" for number, name in enumerate(("low", "high", "apart", "declared", "quiet", "serde"))
+}
+RUNS = {"declared": f"{100:016x}", "quiet": f"{101:016x}", "openssl-sys": f"{102:016x}"}
+ALL = {*HASHES, "run of declared", "run of quiet", "run of openssl-sys"}
 OUTSIDE = {"serde", "run of openssl-sys"}
 FACTS = Conditions(commit="", run="one", gate="build")
 
@@ -68,7 +70,7 @@ class Place:
             (self.debug / f"deps/{name}-{unit}.d").write_text(f"x: {source}\n\n{source}:\n")
             (self.debug / f"deps/lib{name}-{unit}.rlib").write_text("x")
         for name, unit in RUNS.items():
-            self.ran(name, unit, "cargo:rerun-if-changed=inputs\n" if name == "told" else "")
+            self.ran(name, unit, "cargo:rerun-if-changed=inputs\n" if name == "declared" else "")
         (self.debug / "incremental/low").mkdir(parents=True, exist_ok=True)
 
     def ran(self, name: str, unit: str, output: str) -> None:
@@ -128,7 +130,7 @@ def test_the_same_run_on_the_same_commit(place: Place) -> None:
         ("crates/high/src/lib.rs", {"high"}),
         ("crates/low/src/lib.rs", {"low", "high"}),
         ("crates/apart/src/lib.rs", {"apart"}),
-        ("crates/told/src/lib.rs", {"told", "run of told"}),
+        ("crates/declared/src/lib.rs", {"declared", "run of declared"}),
         ("crates/quiet/src/lib.rs", {"quiet", "run of quiet"}),
     ],
 )
@@ -141,17 +143,17 @@ def test_a_source_that_is_compiled(place: Place, path: str, gone: set[str]) -> N
 @pytest.mark.parametrize("named", ["../low/src/lib.rs", "../low", "../low/../low/src"])
 def test_a_source_of_another_package_that_a_script_declares(place: Place, named: str) -> None:
     """The script runs again with an empty directory, although its package is compiled without the other one."""
-    place.ran("told", RUNS["told"], f"cargo:rerun-if-changed={named}\n")
+    place.ran("declared", RUNS["declared"], f"cargo:rerun-if-changed={named}\n")
     place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
-    assert place.gate() == ALL - {"low", "high", "run of told"}
+    assert place.gate() == ALL - {"low", "high", "run of declared"}
 
 
 def test_a_script_that_may_read_elsewhere(place: Place) -> None:
     """It declares some inputs, and its code names a path outside its package: any source may be one."""
-    place.repo.commit("script", {"crates/told/build.rs": 'fn main() { read("../apart/src"); }\n'})
+    place.repo.commit("script", {"crates/declared/build.rs": 'fn main() { read("../apart/src"); }\n'})
     place.gate()
     place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
-    assert place.gate() == ALL - {"low", "high", "run of told"}
+    assert place.gate() == ALL - {"low", "high", "run of declared"}
 
 
 def test_documentation_of_a_package_that_is_not_compiled(place: Place) -> None:
@@ -172,28 +174,28 @@ def test_documentation_of_a_package_that_is_not_compiled(place: Place) -> None:
 def test_packages_and_links_below_a_script(place: Place, code: str) -> None:
     """A script that reads files reaches packages and links in its directory without leaving it."""
     needs = "" if "fs" in code else '\n[build-dependencies]\nhelper = "1"\n'
-    manifest = PACKAGE.format(name="told") + needs
+    manifest = PACKAGE.format(name="declared") + needs
     place.repo.commit(
-        "script", {"crates/told/build.rs": f"fn main() {{ {code} }}\n", "crates/told/Cargo.toml": manifest}
+        "script", {"crates/declared/build.rs": f"fn main() {{ {code} }}\n", "crates/declared/Cargo.toml": manifest}
     )
     place.gate()
     place.repo.commit("alone", {"crates/low/src/lib.rs": "// changed\n"})
-    assert "run of told" in place.gate()
-    (place.repo.path / "crates/told/notes.txt").symlink_to("../../notes.txt")
+    assert "run of declared" in place.gate()
+    (place.repo.path / "crates/declared/notes.txt").symlink_to("../../notes.txt")
     place.repo.commit("no source")
     place.gate()
     place.repo.commit("still alone", {"crates/low/src/lib.rs": "// changed too\n"})
-    assert "run of told" in place.gate()
-    (place.repo.path / "crates/told/other").symlink_to("../low/src")
+    assert "run of declared" in place.gate()
+    (place.repo.path / "crates/declared/other").symlink_to("../low/src")
     place.repo.commit("link")
     place.gate()
     place.repo.commit("linked", {"crates/low/src/lib.rs": "// changed again\n"})
-    assert "run of told" not in place.gate()
-    place.repo.git("rm", "-q", "crates/told/other")
-    place.repo.commit("nested", {"crates/told/inner/Cargo.toml": PACKAGE.format(name="inner")})
+    assert "run of declared" not in place.gate()
+    place.repo.git("rm", "-q", "crates/declared/other")
+    place.repo.commit("nested", {"crates/declared/inner/Cargo.toml": PACKAGE.format(name="inner")})
     place.gate()
     place.repo.commit("nest", {"crates/low/src/lib.rs": "// changed\n"})
-    assert "run of told" not in place.gate()
+    assert "run of declared" not in place.gate()
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_uses_of_a_reading_macro_in_its_package_a_script_and_another_macro(place
         {
             "crates/apart/Cargo.toml": macro,
             "crates/apart/src/lib.rs": "use std::fs;\n",
-            "crates/told/Cargo.toml": PACKAGE.format(name="told") + table.format("build-dependencies"),
+            "crates/declared/Cargo.toml": PACKAGE.format(name="declared") + table.format("build-dependencies"),
             "crates/quiet/Cargo.toml": PACKAGE.format(name="quiet")
             + table.format("dependencies")
             + "\n[lib]\nproc-macro = true\n",
@@ -233,12 +235,12 @@ def test_uses_of_a_reading_macro_in_its_package_a_script_and_another_macro(place
     )
     place.gate()
     own_test = place.debug / f".fingerprint/apart-{200:016x}"
-    script = place.debug / f"build/told-{201:016x}"
+    script = place.debug / f"build/declared-{201:016x}"
     for made in (own_test / "test-integration-test-own", script / "build_script_build.d"):
         made.parent.mkdir(parents=True)
-        made.write_text("x: crates/told/build.rs\n\ncrates/told/build.rs:\n")
+        made.write_text("x: crates/declared/build.rs\n\ncrates/declared/build.rs:\n")
     place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
-    assert place.gate() == ALL - {"low", "high", "told", "run of told", "quiet", "run of quiet"}
+    assert place.gate() == ALL - {"low", "high", "declared", "run of declared", "quiet", "run of quiet"}
     assert not own_test.exists()
     assert not script.exists()
 
@@ -275,7 +277,7 @@ def test_two_packages_of_one_name(place: Place) -> None:
         {"crates/low/src/lib/mod.rs": "// beside\n"},
         {"crates/low/src/lib.rs": None},
         {"crates/low/Cargo.toml": PACKAGE.format(name="low") + "\n[features]\n"},
-        {"crates/told/inputs/one.txt": "other\n"},
+        {"crates/declared/inputs/one.txt": "other\n"},
         {".gitattributes": "*.txt text\n"},
         {"Cargo.lock": "version = 3\n"},
     ],
@@ -303,7 +305,7 @@ def test_a_mode_and_a_link(place: Place) -> None:
     "path", [".cargo/config.toml", "crates/low/.cargo/config", "rust-toolchain.toml", "rust-toolchain"]
 )
 def test_what_acts_on_dependencies_too(place: Place, path: str) -> None:
-    """Nothing stays."""
+    """All files are removed, those of dependencies too."""
     place.repo.commit("change", {path: "# changed\n"})
     assert place.gate() == set()
 
@@ -332,23 +334,23 @@ def test_a_configuration_behind_a_link(place: Place) -> None:
 
 @pytest.mark.parametrize("name", ["variables", "common", "surroundings"])
 def test_variables_and_surroundings(place: Place, name: str) -> None:
-    """Build scripts of dependencies may read them: nothing stays."""
+    """Build scripts of dependencies may read them: all files are removed."""
     assert place.gate(**{name: "other"}) == set()
 
 
 @pytest.mark.parametrize("name", ["toolchain", "inherited"])
 def test_toolchain_and_inherited_variables(place: Place, name: str) -> None:
-    """Cargo keeps dependencies of toolchains apart by itself."""
+    """Cargo keeps the dependencies of each toolchain apart."""
     assert place.gate(**{name: "other"}) == OUTSIDE
 
 
 def test_what_a_killed_gate_left(place: Place) -> None:
-    """It may be half of anything."""
+    """Its files may be incomplete."""
     place.gate(finished=False)
     assert place.gate() == OUTSIDE
 
 
-def test_an_unknown_past(place: Place) -> None:
+def test_a_missing_or_unreadable_record(place: Place) -> None:
     """Nothing is kept without a readable record, or if the commit of the record no longer exists."""
     place.cache.record.unlink()
     assert place.gate() == set()
@@ -374,7 +376,7 @@ def test_an_unknown_layout(place: Place) -> None:
     assert not (place.debug / "records").exists()
 
 
-def test_how_much_a_person_wants(place: Place) -> None:
+def test_fresh_clean_and_strict(place: Place) -> None:
     """`--fresh`: packages of the tree from nothing, once a run; `--clean`: all; `strict`: with every commit."""
     assert place.gate(run="two", least=Reset.EMPTY_MEMBERS) == OUTSIDE
     assert not (place.debug / "incremental/low/mark").exists()
@@ -405,15 +407,15 @@ def test_a_script_that_did_not_end(place: Place) -> None:
 
 def test_a_declared_input_that_is_missing(place: Place) -> None:
     """Cargo runs such a script every time, so its directory is emptied every time, for another command, too."""
-    place.ran("told", RUNS["told"], "cargo::rerun-if-changed=nowhere\n")
-    assert place.gate() == ALL - {"run of told"}
-    place.ran("told", RUNS["told"], "cargo::rerun-if-changed=nowhere\n")
+    place.ran("declared", RUNS["declared"], "cargo::rerun-if-changed=nowhere\n")
+    assert place.gate() == ALL - {"run of declared"}
+    place.ran("declared", RUNS["declared"], "cargo::rerun-if-changed=nowhere\n")
     place.cache.empty_scripts()
-    assert place.left() == ALL - {"run of told"}
+    assert place.left() == ALL - {"run of declared"}
 
 
 def test_an_input_outside_the_tree(place: Place, tmp_path: Path) -> None:
-    """A file elsewhere that dep-info names is looked at; cargo compares only times, which may be set back."""
+    """A file elsewhere that dep-info names is compared by content, because cargo compares only times."""
     elsewhere = tmp_path / "elsewhere.rs"
     elsewhere.write_text("// one\n")
     unit = HASHES["apart"]
@@ -440,7 +442,7 @@ def _source(place: Place) -> None:
 
 
 def _script(place: Place) -> None:
-    place.repo.commit("change", {"crates/told/src/lib.rs": "// changed\n"})
+    place.repo.commit("change", {"crates/declared/src/lib.rs": "// changed\n"})
 
 
 def _data(place: Place) -> None:
@@ -460,7 +462,7 @@ def _dependency(place: Place) -> None:
 def test_in_a_sandbox_what_other_code_could_write_to(
     place: Place, change: Callable[[Place], None], expected: set[str]
 ) -> None:
-    """Code that ran while it compiled must be this tree's, too, or nothing stays."""
+    """Code that ran while it compiled must be this tree's, too; otherwise all files are removed."""
     place.gate(sandbox=True)
     change(place)
     assert place.gate(sandbox=True) == expected
@@ -468,7 +470,7 @@ def test_in_a_sandbox_what_other_code_could_write_to(
 
 def test_in_a_sandbox_without_such_code(place: Place) -> None:
     """The rules without a sandbox apply if no code of the tree runs while it compiles."""
-    for name in ("told", "quiet"):
+    for name in ("declared", "quiet"):
         (place.repo.path / f"crates/{name}/build.rs").unlink()
     place.repo.commit("no scripts")
     place.cache.record.unlink()

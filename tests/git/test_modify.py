@@ -408,7 +408,7 @@ def test_a_new_entry_is_submitted(person: Typist) -> None:
 
 
 @pytest.mark.parametrize("flags", [{"kind": "fold", "name": "2"}, {"kind": "drop", "name": "2"}])
-def test_restack_after_an_entry_is_gone(stack: Desk, flags: dict[str, Any]) -> None:
+def test_restack_after_an_entry_was_dropped(stack: Desk, flags: dict[str, Any]) -> None:
     """The entries that are left are pushed and retargeted; they keep their own commits."""
     assert modified(stack, **flags).error is None
     before = stack.tips()

@@ -82,7 +82,7 @@ def test_uncommitted_work_is_not_carried(stack: Desk) -> None:
     assert _text(stack, "two.txt") == "mine\n"
 
 
-def test_a_stash_comes_back(stack: Desk) -> None:
+def test_a_stash_is_restored(stack: Desk) -> None:
     """The changes leave with their branch, staged ones too, and are back when it is checked out again."""
     _edit(stack, "two.txt", "mine\n")
     _edit(stack, "more.txt", "staged\n")

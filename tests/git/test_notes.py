@@ -1,4 +1,4 @@
-"""Receipts as git notes: what a remote has is looked at before any ref moves."""
+"""Receipts as git notes: notes of a remote are validated before any ref moves."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_a_commit_whose_encoding_is_no_text(repo: Repo) -> None:
     ],
 )
 def test_what_the_system_does_not_start_is_an_error_of_ours(tmp_path: Path, argv: list[str], why: str) -> None:
-    """Said with the system's own words."""
+    """The error quotes the system's message."""
     with pytest.raises(ExternalError, match="could not be started") as caught:
         process.run(argv, cwd=tmp_path, env={}, timeout=60)
     assert why in caught.value.why

@@ -22,7 +22,7 @@ from trunkline.engine import RunResult
 RUNS = SOAK or 10
 STEPS = 8
 PHASES = (Phase.generate, Phase.shrink) if SOAK else (Phase.generate,)
-"""Shrinking takes minutes: it is for whoever looks into a failure."""
+"""Shrinking takes minutes, so only an exhaustive run does it."""
 BRANCHES = tuple(ENTRIES.values())
 
 

@@ -338,7 +338,7 @@ def test_skip_without_a_pause_refuses(stack: Desk) -> None:
     assert "did not stop at a commit" in refusal(lambda: stack.resume(skip=True)).what
 
 
-def test_a_work_tree_that_is_gone_is_made_again(paused: Desk) -> None:
+def test_a_deleted_work_tree_is_recreated(paused: Desk) -> None:
     """The user removed it: continue makes it again and stays paused; one that was moved is found."""
     shutil.rmtree(paused.tree().path)
     assert int(refusal(paused.resume).code) == 3
@@ -751,7 +751,7 @@ def test_status_and_refusals_speak_of_the_same_run(paused: Desk) -> None:
     assert json.dumps(shown.why)
 
 
-def test_a_branch_that_is_gone_is_named_with_the_command_that_brings_it_back(paused: Desk) -> None:
+def test_a_deleted_branch_is_named_with_the_command_that_restores_it(paused: Desk) -> None:
     """The paused branch, or one that the run has moved: continue refuses, and the printed command helps."""
     for branch in ("one", "two"):
         paused.clone.git("branch", "--quiet", "-D", branch)

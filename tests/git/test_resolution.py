@@ -254,7 +254,7 @@ def test_ignored_files_are_kept(paused: Desk, end: str) -> None:
         details = list(outcome.details)
     else:
         paused.resolve()
-        details = ended(paused.resume(skip=end == "skip"))
+        details = ended(paused.resume())
     assert not path.exists()
     (line,) = [line for line in details if "local.env" in line]
     place = Path(line.rpartition(": ")[2])

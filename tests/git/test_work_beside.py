@@ -96,7 +96,7 @@ def test_a_branch_checked_out_in_another_work_tree_is_foreseen(stack: Desk) -> N
 
 
 @pytest.mark.parametrize("locked", [False, True])
-def test_a_work_tree_whose_directory_is_gone(stack: Desk, *, locked: bool) -> None:
+def test_a_work_tree_without_its_directory(stack: Desk, *, locked: bool) -> None:
     """Somebody deleted it without git: the printed command lets go of its branch."""
     gone = stack.root / "a place"
     stack.clone.git("worktree", "add", "--quiet", str(gone), "two")

@@ -48,8 +48,8 @@ def test_each_task_has_a_sound_schema(task: str) -> None:
             jsonschema.validate(wrong, made)
 
 
-def test_no_schema_is_of_a_task_that_is_gone() -> None:
-    """Else it would describe nothing."""
+def test_every_schema_is_of_an_existing_task() -> None:
+    """A schema without a task would describe nothing."""
     assert _OWN.keys() <= taken_flags().keys()
 
 
@@ -68,7 +68,7 @@ def test_what_tasks_print_is_as_their_schema_says(
 
 
 def test_a_report_has_one_form(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two are refused before anything is looked at; the first alone is what to type."""
+    """Two are refused before any request; the next command has the first alone."""
     wrong = answered(report_, capsys, junit=True, mermaid=True)
     assert (wrong["exit_code"], wrong["error"]["what"]) == (2, "--junit and --mermaid are different forms")
     assert wrong["next"][0][-2:] == ["report", "--junit"]

@@ -357,7 +357,7 @@ def test_a_clean_merge_of_trunk_is_no_own_commit() -> None:
 
 
 def test_a_merge_resolved_by_hand_is_recognised() -> None:
-    """Its tree is not what git merges by itself."""
+    """Its tree differs from git's automatic merge."""
     c1 = commit("c1")
     merge = commit("merge", c1.oid, name("trunk tip"))
     found = decide(evidence((c1, merge)))

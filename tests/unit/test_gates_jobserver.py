@@ -43,7 +43,7 @@ def test_a_token_is_put_back_when_the_gate_fails(tmp_path: Path) -> None:
         assert tokens(fifo) == jobs()
 
 
-def test_a_pool_that_nobody_is_in_is_made_anew(tmp_path: Path) -> None:
+def test_a_pool_without_members_is_recreated(tmp_path: Path) -> None:
     """A killed run that held tokens does not leave the next one with fewer."""
     with pool(tmp_path) as fifo:
         handle = os.open(fifo, os.O_RDWR)

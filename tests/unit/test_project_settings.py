@@ -45,7 +45,7 @@ def test_the_settings_of_the_checkout_count(tmp_path: Path, name: str, text: str
 
 
 def test_settings_outside_the_checkout_do_not_count(tmp_path: Path) -> None:
-    """The checkout's top is the last directory that is looked at."""
+    """The checkout's top is the last directory that is searched."""
     (tmp_path / "invoke.yaml").write_text("run: {dry: true}\n")
     (tmp_path / "clone/.git").mkdir(parents=True)
     assert not dry(tmp_path / "clone")

@@ -63,7 +63,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 @given(st.data())
 @settings(max_examples=8, deadline=None)
-def test_a_record_comes_back_as_it_was(kind: type[records.Record], data: st.DataObject) -> None:
+def test_a_record_is_read_as_it_was_written(kind: type[records.Record], data: st.DataObject) -> None:
     """Encoded, written as JSON, read and decoded: the same record."""
     record = data.draw(fields(kind))
     assert records.decode(json.loads(json.dumps(records.encode(record), sort_keys=True))) == record

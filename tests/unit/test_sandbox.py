@@ -218,7 +218,7 @@ def test_read_what_only_root_may(jail: Jail) -> None:
 
 
 def test_read_the_passwords_in_a_remotes_address(jail: Jail) -> None:
-    """The configuration of a repository that is looked at in place is not there."""
+    """The configuration of a repository that is gated in place is hidden."""
     (jail.tree / ".git").mkdir()
     (jail.tree / ".git/config").write_text("[remote]\nurl = https://CANARY@host\n")
     attack(jail, f"cat {jail.tree}/.git/config")

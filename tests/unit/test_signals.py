@@ -73,7 +73,7 @@ def test_an_interrupt_before_the_run_of_this_task_began(tmp_path: Path, monkeypa
     assert session._after_interrupt(running) == ["invoke continue", "invoke abort"]
 
 
-def test_a_terminal_that_is_gone_is_no_failure(tmp_path: Path) -> None:
+def test_a_closed_terminal_is_no_failure(tmp_path: Path) -> None:
     """After SIGHUP writes to the terminal fail: the exit code stays, without another error."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     script = AT_IMPORT.format(module="trunkline.commands.log", number=int(signal.SIGHUP), argv=["log"])

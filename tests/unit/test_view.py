@@ -221,7 +221,7 @@ def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) 
     assert requests[3:] == ["local", "pulls", "remote"]
 
 
-def test_a_branch_that_is_gone_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_branch_is_observed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """GitHub shows #1 as open, the remote has no such branch any more: the second responses count."""
     seen: list[PrState] = []
 

@@ -309,6 +309,6 @@ def step_functions(context: Context, intended: Plan, added: AddedEntry | None) -
     return {
         step.key: (lambda step_context: add.run(context, step_context, added))
         if step.name is StepName.ADD
-        else restack.on_entry(context, restack.onto, step)
+        else restack.on_entry(context, restack.replay_entry, step)
         for step in intended.steps
     }

@@ -145,7 +145,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
     noted = [step.pr for step in intended.steps if step.name is StepName.NOTE and step.pr is not None]
     notes = note.Notes([context.of(context.stack.entry(number)) for number in noted])
-    each = {StepName.REPLAY: onto, StepName.NOTE: notes.run}
+    each = {StepName.REPLAY: replay_entry, StepName.NOTE: notes.run}
     whole = {
         StepName.FETCH: fetch.run_with_trunk if intended.task == SYNC else fetch.run,
         StepName.PUSH: push_all,
@@ -167,7 +167,7 @@ def on_entry(context: Context, function: Callable[[Context, StepContext], Outcom
     return runner.unless_merged(entry_context, step.name, partial(function, entry_context))
 
 
-def onto(context: Context, step_context: StepContext) -> Outcome:
+def replay_entry(context: Context, step_context: StepContext) -> Outcome:
     """Replay an entry's own commits onto its base; create its local branch if it is missing."""
     switch.ensure_branch(context, step_context)
     return replay.run(context, step_context)

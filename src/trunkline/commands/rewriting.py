@@ -132,7 +132,7 @@ def step_functions(
     first = context.of(context.stack.entry(intended.pr))
     functions: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
         StepName.REWRITE: moved,
-        StepName.REPLAY: restack.onto,
+        StepName.REPLAY: restack.replay_entry,
         StepName.CLOSE: close.run,
     }
     found = {
