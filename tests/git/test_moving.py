@@ -68,6 +68,7 @@ def test_a_merged_entry_without_a_branch_is_passed_over(stack: Desk) -> None:
     stack.merge(1)
     stack.clone.git("branch", "--quiet", "-D", "one")
     assert refusal(lambda: _switch(stack, 1)).next_commands == ("git fetch --prune origin",)
+    assert stack.open_run() is None
     stack.clone.git("fetch", "--quiet", "--prune")
     assert (_target(stack, "bottom"), _target(stack, "down")) == (None, None)
 

@@ -293,8 +293,9 @@ def test_a_landed_stack_beside_others(repo: Repo, drop: bool) -> None:  # noqa: 
     repo.commit("start", {"a.txt": "0\n"})
     path = repo.path / "stack.toml"
     path.write_text(SEVERAL)
-    with pytest.raises(WrongFlag, match="several stacks"):
+    with pytest.raises(WrongFlag, match="several stacks") as several_open:
         choose_stack(load_stacks(repo.adapter), "")
+    assert len(several_open.value.choices) == len(load_stacks(repo.adapter))
     now = several(repo)
     checked = init_update.check(now)
     assert [each.message for one in checked for each in one.differences] == ["all of it is merged"]

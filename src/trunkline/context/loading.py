@@ -181,8 +181,12 @@ def choose_stack(stacks: Sequence[Stack], name: str) -> Stack:
     first = active[0].name
     if not first:
         raise WrongFlag(what, why="it has one, without a name", flags={"stack": ""})
+    others = () if name else tuple({"stack": stack.name} for stack in active[1:])
     raise WrongFlag(
-        what, why=f"it has {listed}", flags={"stack": nearest(name, [stack.name for stack in stacks]) or first}
+        what,
+        why=f"it has {listed}",
+        flags={"stack": nearest(name, [stack.name for stack in stacks]) or first},
+        otherwise=others,
     )
 
 

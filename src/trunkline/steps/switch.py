@@ -71,6 +71,8 @@ def _refuse_switch(view: View) -> None:
         return
     refuse_elsewhere(local)
     head, tip = view.git.resolve("HEAD"), local.local or local.remote
+    if tip is None:
+        raise view.no_branch()
     try:
         if local.changes and not view.options.stash:
             refused = dirty(local, "switching would carry them to another branch")

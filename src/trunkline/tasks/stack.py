@@ -171,7 +171,10 @@ def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None
         session.performed(land_workflow.run(context, up_to=last))
         session.summarise((f"landed {where}", *order))
         if entries[-1] == context.stack.entries[-1]:
-            session.terminal.line(f"nothing left to do: {context.stack.name or 'the stack'} is merged")
+            session.terminal.line(f"all of {context.stack.name or 'the stack'} is merged")
+            session.terminal.next(
+                task_command("sync", comment="brings your clone up to date, and begins the next stack")
+            )
         else:
             session.terminal.next(task_command("status"))
 

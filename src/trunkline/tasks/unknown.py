@@ -104,12 +104,21 @@ def _after_task(error: ParseError, task: str, word: str, names: Collection[str],
         return _exit(task, f"{task}: {flag} takes no value", [], [again])
     like = _nearest(word, sorted(names), similar=_LIKE_AFTER_TASK)
     taken = bare_words.with_flag(word, _flags_of(error), like)
+    if taken and taken[0][0] in _flags_after(argv, task):
+        taken = None  # a flag that is given twice is refused
     why = [f"{task} takes {taken[1]} by a flag"] if taken and taken[1] else []
     why += [f"did you mean {' or '.join(like)}?"] if like else []
     typed = [bare_words.replaced(argv, task, word, taken[0])] if taken else []
     typed += [tuple(_replaced(argv, word, like[0]))] if like and not (taken and "--task" in taken[0]) else []
     commands = [Command((program, *words)) for words in typed]
     return _exit(task, f"there is no task {word!r}", why, commands or helping)
+
+
+def _flags_after(argv: Sequence[str], task: str) -> set[str]:
+    """Return the flags that were typed after a task's name, in their long form."""
+    after = argv[argv.index(task) + 1 :] if task in argv else []
+    given = [flag for each in after if each.startswith("-") for flag in command_line.flags_in(each)]
+    return {f"--{command_line.flag_of(flag)}" if command_line.flag_of(flag) else flag for flag in given}
 
 
 def _exit(task: str, what: str, why: Sequence[str], commands: Sequence[Command]) -> Exit:
