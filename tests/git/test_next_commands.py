@@ -107,9 +107,12 @@ def test_an_entry_below_is_a_draft(person: Typist) -> None:
 
 
 def test_an_entry_that_is_merged(person: Typist) -> None:
-    """The one above is next."""
+    """There is nothing to do, and the one above is next; a step alone is refused."""
     person.desk.merge(1)
-    person.follow(person("invoke rebase --pr 1"), "context/view.py:_open", "invoke rebase --pr 2")
+    assert person("invoke push --pr 1 --yes").code == 5
+    done = person("invoke rebase --pr 1")
+    assert (done.code, "#1 is merged already" in done.out) == (0, True)
+    person.follow(done, "context/view.py:already_merged", "invoke rebase --pr 2")
 
 
 @pytest.mark.parametrize("command", ["continue", "skip", "abort"])
@@ -486,7 +489,7 @@ def test_an_entry_between_merged_ones(person: Typist) -> None:
     for number in (1, 2):
         person.desk.merge(number)
     assert person("invoke next --pr 1").next == ["invoke rebase --pr 3"]
-    person.follow(person("invoke rebase --pr 1"), "context/view.py:_open", "invoke rebase --pr 3")
+    person.follow(person("invoke rebase --pr 1"), "context/view.py:already_merged", "invoke rebase --pr 3")
     person.desk.merge(3)
     assert person("invoke next --pr 1").next == ["invoke status"]
 
@@ -605,6 +608,7 @@ ELSEWHERE: dict[str, str] = {
     "planning/pushed_commits.py:named": "tests/e2e/test_pushed_meanwhile.py::test_on_an_entry_that_comes_later",
     "planning/merge_as_is.py:_landing_up_to": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
     "planning/merge_as_is.py:refuse_rewriting": "tests/e2e/test_land_as_is.py::test_never_refuses_to_rewrite",
+    "context/view.py:_open": "tests/git/test_next_commands.py::test_a_closed_entry",
     "planning/parents.py:open_below": "tests/e2e/test_rescue.py::test_the_pull_request_is_reopened",
     "planning/run_changes.py:drift": LOOKS,
     "planning/run_changes.py:_require_open": "tests/git/test_taken_over.py"

@@ -11,12 +11,12 @@ from trunkline.context.loading import open_context
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
-from trunkline.context.view import View
+from trunkline.context.view import View, already_merged
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import EntryKey
 from trunkline.domain.options import Options
 from trunkline.domain.stack import Entry
-from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName
+from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.planning import heads, misplaced_commits
 from trunkline.state import journal
@@ -148,6 +148,19 @@ def forecast(context: Context, task: str) -> Forecast:
     """
     runner.refuse_while_paused(context, steps_of(task, context.entry))
     return plan(context, task)
+
+
+def nothing_to_do(context: Context) -> tuple[Outcome, tuple[str, ...]] | None:
+    """Return the outcome of `rebase` for a merged entry, with the next commands; None: it is not merged.
+
+    Raises:
+        Paused: an earlier run of this entry is paused.
+    """
+    runner.refuse_while_paused(context, steps_of(WHOLE, context.entry))
+    merged = already_merged(context.view())
+    if merged is None:
+        return None
+    return Outcome("nothing to do", merged.what, StepStatus.NOTHING, (merged.why,)), merged.next_commands
 
 
 def run(context: Context, task: str) -> RunResult:

@@ -154,16 +154,24 @@ def waivers(scope: Scope, decisions: Decisions) -> Waivers:
     return Waivers(options.accept_unavailable | decisions.accepted, options.accept_flaky, inherited)
 
 
+def already_merged(view: View) -> Refused | None:
+    """Return the refusal of a task whose entry is merged; None: it is not."""
+    pr = view.world.snapshot.pr(view.entry.key)
+    if pr is None or pr.state is not PrState.MERGED:
+        return None
+    above = view.next_unmerged()
+    return Refused(
+        f"{view.entry.label} is merged already",
+        why=f"{f'on {pr.merged_at[:10]}' if pr.merged_at else 'it was closed, and trunk has its changes'}; "
+        "there is nothing left to do for it",
+        next_command=task_command("rebase", "--pr", above.key) if above else "git fetch --prune",
+    )
+
+
 def _open(view: View) -> PullRequest:
     entry, pr = view.entry, view.known(view.entry.pr)
-    if pr.state is PrState.MERGED:
-        above = view.next_unmerged()
-        raise Refused(
-            f"{entry.label} is merged already",
-            why=f"{f'on {pr.merged_at[:10]}' if pr.merged_at else 'it was closed, and trunk has its changes'}; "
-            "there is nothing left to do for it",
-            next_command=task_command("rebase", "--pr", above.key) if above else "git fetch --prune",
-        )
+    if (merged := already_merged(view)) is not None:
+        raise merged
     if pr.state is PrState.CLOSED:
         raise Refused(
             f"{entry.label} is closed",

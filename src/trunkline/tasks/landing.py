@@ -82,7 +82,16 @@ def rebase_(
         accept_flaky=accept_flaky, attest=attest,
     )  # fmt: skip
     context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
-    _do(session, context)
+    from trunkline.commands import rebase
+
+    if (nothing := rebase.nothing_to_do(context)) is None:
+        _do(session, context)
+        return
+    outcome, commands = nothing
+    session.account["pr"] = context.entry.number
+    session.nothing_to_do(outcome)
+    for command in commands:
+        session.terminal.next(command)
 
 
 def _step_task(step: StepName) -> LandingTask:
