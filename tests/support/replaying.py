@@ -207,7 +207,7 @@ class Made:
     merges: dict[int, Oid] = field(default_factory=dict)
 
 
-def cut(git: Git, tip: str, *, count: int, seed: int, start: int = 0) -> Iterator[Plan]:
+def cut(git: Git, tip: str, *, count: int, seed: int) -> Iterator[Plan]:
     """Yield plans for stacks of three or four entries with one to four consecutive commits each.
 
     Args:
@@ -215,14 +215,13 @@ def cut(git: Git, tip: str, *, count: int, seed: int, start: int = 0) -> Iterato
         tip: the newest commit of the history.
         count: the number of plans.
         seed: the seed of the plans.
-        start: the number of the first.
     """
     chosen = random.Random(seed)  # noqa: S311 -- reproducible, not secret
     listed = git.query(
         "rev-list", "--first-parent", "--topo-order", "--reverse", "--end-of-options", tip
     ).text.split()
     commits = history.read_commits(git, [oid(name) for name in listed])
-    for number in range(start, start + count):
+    for number in range(count):
         sizes = [chosen.randint(1, 4) for _ in range(chosen.randint(3, 4))]
         for _ in range(200):
             first = chosen.randrange(1, max(2, len(commits) - sum(sizes) - 1))

@@ -153,9 +153,9 @@ class Stage:
 
         self.rewrite(number, do, user=user, push=push)
 
-    def grow(self, number: int, files: dict[str, str | None], message: str = "more", *, user: bool = False) -> None:
+    def grow(self, number: int, files: dict[str, str | None], message: str = "more") -> None:
         """Add a commit to an entry."""
-        made = self.edit(number, lambda repo: repo.commit(message, files, author="Mallory"), user=user)
+        made = self.edit(number, lambda repo: repo.commit(message, files, author="Mallory"))
         self.own[number].append(made)
 
     def replay(self, number: int, base: str, *, user: bool = False, push: bool = True) -> None:

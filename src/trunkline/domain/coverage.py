@@ -135,12 +135,12 @@ class Coverage(msgspec.Struct, frozen=True):
         """The files that a gate should have verified."""
         return tuple(each for each in self.unverified if not each.prose)
 
-    def sentence(self, shown: int = _SHOWN) -> str:
+    def sentence(self) -> str:
         """Return `verified, except: a.rs (no gate compiled it)`, or "" without exceptions."""
         if not self.unverified:
             return ""
-        named = ", ".join(str(each) for each in self.unverified[:shown])
-        more = len(self.unverified) - shown
+        named = ", ".join(str(each) for each in self.unverified[:_SHOWN])
+        more = len(self.unverified) - _SHOWN
         return f"verified, except: {named}" + (f" and {more} more" if more > 0 else "")
 
     def to_json(self) -> dict[str, Any]:

@@ -186,9 +186,9 @@ def _is_at(tree: Path, commit: Oid, git: Git) -> bool:
         return False
 
 
-def leftovers(git: Git, slot_: Slot, root: str = ".") -> tuple[str, ...]:
+def leftovers(git: Git, slot_: Slot) -> tuple[str, ...]:
     """Return the paths of a slot that differ from the commit, because a gate wrote to them."""
-    return slot_.checkout(git, root).modified_paths()
+    return slot_.checkout(git, ".").modified_paths()
 
 
 def snapshot(git: Git) -> tuple[Oid, bool]:

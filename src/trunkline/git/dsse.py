@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 PAYLOAD = "application/vnd.in-toto+json"
 
 
-def encoding(content: bytes, kind: str = PAYLOAD) -> bytes:
+def encoding(content: bytes) -> bytes:
     """Return the bytes that an envelope's signature is made over (DSSE's PAE)."""
-    return b" ".join([b"DSSEv1", b"%d" % len(kind), kind.encode(), b"%d" % len(content), content])
+    return b" ".join([b"DSSEv1", b"%d" % len(PAYLOAD), PAYLOAD.encode(), b"%d" % len(content), content])
 
 
 class Signer:

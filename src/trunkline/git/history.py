@@ -65,7 +65,7 @@ _LOADED = 2000
 """The most commits to load at once; for a longer history git answers each query."""
 
 
-def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Commit, ...]:
+def chain(git: Git, base: Oid, tip: Oid) -> tuple[Commit, ...]:
     """Return the commits of base..tip, oldest first, every commit after its parents."""
     found = _known(git, [tip], [base])
     if found is None:
@@ -74,8 +74,7 @@ def chain(git: Git, base: Oid, tip: Oid, *, patch_ids: bool = False) -> tuple[Co
         ).text.split()
         found = tuple(oid(line) for line in listed)
     _prove(git, [tip], found)
-    commits = read_commits(git, found)
-    return with_patch_ids(git, commits) if patch_ids else commits
+    return read_commits(git, found)
 
 
 def reachable(git: Git, tips: Iterable[Oid], excluding: Iterable[Oid]) -> tuple[Commit, ...]:

@@ -115,10 +115,10 @@ class World:
         self.state.next_id += 1
         return self.state.next_id - 1
 
-    def add_user(self, login: str, name: str = "") -> User:
+    def add_user(self, login: str) -> User:
         """Return the user with a login, created if new."""
         if login not in self.state.users:
-            self.state.users[login] = User(login, self.new_id(), name or login.title())
+            self.state.users[login] = User(login, self.new_id(), login.title())
         return self.state.users[login]
 
     def viewer(self, token: str) -> str:

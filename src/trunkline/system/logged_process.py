@@ -35,7 +35,7 @@ Sort = Callable[[Stream, bytes], bytes]
 """Maps a line of a stream to the text for the log; b"" leaves the line out."""
 
 
-def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
+def run_logged(
     argv: Sequence[str],
     *,
     cwd: Path,
@@ -44,7 +44,6 @@ def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
     log: Path,
     on_line: Callable[[bytes], None] | None = None,
     sort: Sort | None = None,
-    stop: signal.Signals = signal.SIGTERM,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run a program; append its output to a log, and pass each line to `on_line`.
@@ -61,7 +60,6 @@ def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
         on_line: receives each line.
         sort: maps each line, with its stream, to the text for the log. The streams are then
             separate pipes, so the order of lines of different streams may vary.
-        stop: the signal that terminates it; nox terminates its children only on SIGINT.
         pass_fds: file descriptors to inherit.
 
     Raises:
@@ -69,7 +67,7 @@ def run_logged(  # noqa: PLR0913 -- keyword-only options of a door
     """
     stderr = subprocess.STDOUT if sort is None else subprocess.PIPE
     with begin_logged(
-        argv, cwd=cwd, env=env, log=log, stop=stop, stdin=subprocess.DEVNULL, stderr=stderr, pass_fds=pass_fds
+        argv, cwd=cwd, env=env, log=log, stdin=subprocess.DEVNULL, stderr=stderr, pass_fds=pass_fds
     ) as partial:
         return partial.finish(timeout, on_line=on_line, sort=sort)
 
@@ -218,7 +216,7 @@ def begin_logged(
     """Start a logged program without waiting; terminate it if the context ends before `finish`.
 
     Arguments and errors are those of `run_logged`; the program may wait on stdin for the input of
-    `finish`.
+    `finish`. `stop` is the signal that terminates it: nox terminates its children only on SIGINT.
     """
     started, before = time.monotonic(), _cpu_of_children()
     partial = children.started(
