@@ -71,7 +71,7 @@ def test_swapped_entries(staged: Stage) -> None:
 
 def test_a_commit_that_was_once_pushed_to_the_entry_below(staged: Stage) -> None:
     """The commit may be own, so it is among the changes until the user has answered."""
-    before = staged.own[1][-1]
     staged.push(staged.author_with(2), 1, staged.own[2][0])
-    staged.push(staged.author, 1, before)
+    staged.amend(1)
+    staged.take_over()
     assert_own_files(staged)

@@ -121,6 +121,14 @@ def _is_line(commits: Sequence[Commit]) -> bool:
     return bool(commits) and linear and all(one.oid == two.parents[0] for one, two in itertools.pairwise(commits))
 
 
+def _without_empty_top(commits: Sequence[Commit]) -> Sequence[Commit]:
+    """Return the commits without the empty ones at the end, which a squash does not account for."""
+    count = len(commits)
+    while count and not commits[count - 1].patch_id and len(commits[count - 1].parents) == 1:
+        count -= 1
+    return commits[:count]
+
+
 def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:
     """Classify every commit of the chain.
 
@@ -218,8 +226,9 @@ class _Decision:
             pairs = match(known, parent.commits, self.evidence.similar)
             kept = [index for index, commit in enumerate(old, 1) if commit.oid in pairs]
             gone = old[kept[-1] if kept else 0 :]
-            if _is_line(gone) and self.evidence.superseded(gone):
-                continue
+            changing = _without_empty_top(gone)
+            if _is_line(changing) and self.evidence.superseded(changing):
+                gone = gone[len(changing) :]
             moved_back = {head.oid for head in parent.heads if head.moved_back}
             left_out = self.evidence.left_out(parent) if gone else frozenset()
             for commit in gone:
