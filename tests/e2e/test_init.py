@@ -89,6 +89,7 @@ def test_other_tools_and_several_stacks(stack: YardLanding) -> None:
     assert ran.code == 0, ran.err
     assert "sits on side/a by gh-stack; on GitHub it targets main" in ran.out
     assert "sits on side/b by git-spice" in ran.out
+    assert "next: invoke status --stack feat/three\nnext: invoke status --stack side/c\n" in ran.out
     stacks = validation.load(stack.clone.path / "stack.toml")
     assert [[entry.branch for entry in each.entries] for each in stacks] == [
         ["feat/one", "feat/two", "feat/three"],

@@ -41,6 +41,7 @@ def test_status_names_submit(top: Desk) -> None:
     assert [row.standing.state for row in seen.entries][2] is State.UNSUBMITTED
     assert "invoke submit" in seen.entries[2].standing.why[0]
     assert [entry["pr"] for entry in stack_data(seen)["entries"]] == [1, 2, None]
+    assert stack_data(seen)["name"] == seen.stack.name
     assert seen.entries[2].own == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.domain.status import State
 from trunkline.domain.step import StepStatus
 
 _Schema = dict[str, Any]
@@ -105,7 +106,7 @@ _ENTRY = _object(
         "pr": _PR_OR_NULL,
         "branch": _TEXT,
         "title": _TEXT,
-        "state": _TEXT,
+        "state": {"enum": [state.name.lower() for state in State]},
         "message": _TEXT,
         "why": _TEXTS,
         "blocked_by": _KEY,
@@ -121,6 +122,7 @@ _ENTRY = _object(
 )
 _STACK = _object(
     {
+        "name": _TEXT,
         "trunk": _TEXT,
         "trunk_commit": _MAYBE_TEXT,
         "next": _TEXT,

@@ -147,6 +147,7 @@ def _text(*parts: tuple[str, str] | str) -> Text:
 def stack_data(status: StackStatus) -> dict[str, Any]:
     """Return the stack as JSON values; their keys are a public interface."""
     return {
+        "name": status.stack.name,
         "trunk": status.stack.trunk,
         "trunk_commit": status.trunk,
         "next": status.next,

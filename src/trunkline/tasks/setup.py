@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +115,15 @@ def init(
     _print_assumptions(session, discovered)
     _print_proposals(session, discovered)
     if not session.dry_run:
-        session.terminal.next(task_command("status"))
+        for flags in _each_stack(discovered):
+            session.terminal.next(task_command("status", *flags))
+
+
+def _each_stack(discovered: discover_workflow.PullRequestStacks) -> Iterable[tuple[str, ...]]:
+    """Return the flags of `status` for each stack: of several, it shows the one that is named."""
+    if len(discovered.stacks) == 1:
+        return ((),)
+    return (("--stack", str(stack[-1].branch)) for stack in discovered.stacks)
 
 
 def _track(session: TaskSession) -> bool:
