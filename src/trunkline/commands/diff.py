@@ -40,16 +40,16 @@ def own_diff(view: View, *, stat: bool = False) -> EntryDiff:
     tip, found = _head(view)
     before, after, notes = found.fork, tip.oid, tip.reason
     if merges := found.of_kind(CommitClass.MERGE, CommitClass.HAND_MERGE):
-        foreseen = preview_replay(view, trial=True)
-        if foreseen.done.conflict is not None:
-            commit, paths = foreseen.done.conflict
+        preview = preview_replay(view, trial=True)
+        if preview.done.conflict is not None:
+            commit, paths = preview.done.conflict
             raise Refused(
                 f"{view.entry.full_label}: its own changes cannot be separated from a merge of {view.stack.trunk}",
-                why=f'{short(commit.oid)} "{commit.subject}" conflicts with {foreseen.work.base_name} in'
+                why=f'{short(commit.oid)} "{commit.subject}" conflicts with {preview.work.base_name} in'
                 f" {', '.join(paths)}",
                 next_command=f"git log --patch --no-merges {found.fork}..{tip.oid}",
             )
-        before, after = foreseen.work.base, foreseen.done.tip
+        before, after = preview.work.base, preview.done.tip
         notes = f"without {', '.join(short(each.oid) for each in merges)}, which merged {view.stack.trunk}"
     form = ("--stat",) if stat else ()
     arguments = ("diff", *form, before, after, "--")

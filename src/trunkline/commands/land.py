@@ -160,10 +160,10 @@ def _onto(view: View, terms: Terms | None) -> tuple[Step, View]:
     """
     choice = None
     if terms is not None and replay.blocked_by(view) is None:
-        choice, foreseen = merge_as_is.choose(view, terms)
+        choice, preview = merge_as_is.choose(view, terms)
         view = view.with_merge(choice)
         if not choice.reason:
-            view = view.with_replay(foreseen)
+            view = view.with_replay(preview)
             return unchanged.plan_step(view, StepName.REPLAY), view
     step, view = replay.forecast(view)
     below = open_below(view)

@@ -37,7 +37,7 @@ def predict_landing(context: Context) -> Runbook:
         TrunklineError: the landing would fail with the same error.
     """
     view, forecast = context.view(), rebase.plan(context, rebase.WHOLE)
-    foreseen = forecast.decisions.replays.get(view.entry.key) or preview_replay(view)
+    preview = forecast.decisions.replays.get(view.entry.key) or preview_replay(view)
     merged = tuple(merged_below(view, entry) for entry in view.stack.below(view.entry))
     gates = tuple(GateLine(gate.name, gate.command_line) for gate in catalogue(view.stack.gates))
     stacked = context.over_the_stack()
@@ -50,23 +50,23 @@ def predict_landing(context: Context) -> Runbook:
         plan=forecast.plan,
         merged=merged,
         ci=ci_state(view.world.snapshot.pull_requests),
-        replay=_replay(view.git, foreseen),
+        replay=_replay(view.git, preview),
         gates=gates,
         above=above,
         effects=_effects(moved),
-        note=written(_note(view, foreseen, gates), template_of(view)),
+        note=written(_note(view, preview, gates), template_of(view)),
         lines=checklist.evaluate(view) if view.local.local else (),
         merges=_merges(stack_view, terms) if terms is not None else (),
         made=dt.datetime.now(dt.timezone.utc).date().isoformat(),
     )
 
 
-def _replay(git: Git, foreseen: ReplayPreview) -> Replay:
-    work = foreseen.work
+def _replay(git: Git, preview: ReplayPreview) -> Replay:
+    work = preview.work
     over = len(history.reachable(git, [work.tip], [work.base]))
     warnings = tuple(note.removeprefix("warning: ") for note in work.notes if note.startswith("warning: "))
     return Replay(
-        work.base, work.base_name, work.fork, work.about, work.own, work.remote, foreseen.done.conflict, over,
+        work.base, work.base_name, work.fork, work.about, work.own, work.remote, preview.done.conflict, over,
         warnings,
     )  # fmt: skip
 
@@ -119,14 +119,14 @@ def _effects(moved: Sequence[PullRequest]) -> tuple[str, ...]:
     return tuple(message)
 
 
-def _note(view: View, foreseen: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
+def _note(view: View, preview: ReplayPreview, gates: Sequence[GateLine]) -> NoteFacts:
     passed = tuple((gate.name, GateOutcome(gate.name, Verdict.PASSED, command=gate.command)) for gate in gates)
     shown = task_command("checks", "--pr", view.entry.key)
     return NoteFacts(
         base=BranchName(view.stack.trunk),
-        base_oid=foreseen.work.base,
+        base_oid=preview.work.base,
         commit=REBASED,
-        own_commits=len(foreseen.work.own),
+        own_commits=len(preview.work.own),
         merged=tuple(entry.pr for entry in reversed(view.stack.below(view.entry))),
         reverted=reverted_below(view),
         gates=passed,

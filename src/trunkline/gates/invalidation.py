@@ -139,18 +139,18 @@ class BuildCache(msgspec.Struct, frozen=True):
                 directory.remove()
                 continue
             directory.sweep()
-            gone = {
+            removed = {
                 unit
                 for unit in directory.units()
                 if target_directory.is_run(unit) and not target_directory.is_finished(unit)
             }
             if reset >= Reset.MEMBERS:
-                gone |= {unit for unit in directory.units() if unit.package in members}
+                removed |= {unit for unit in directory.units() if unit.package in members}
             else:
-                gone |= self._affected(directory, changed, tree)
+                removed |= self._affected(directory, changed, tree)
                 new_run = state is None or state.run != conditions.run
-                gone |= self._scripts(directory, gone, tree, new_run=new_run, changed=changed)
-            directory.remove_units(gone)
+                removed |= self._scripts(directory, removed, tree, new_run=new_run, changed=changed)
+            directory.remove_units(removed)
             if reset >= Reset.MEMBERS:
                 directory.remove_documentation()
             if reset is Reset.EMPTY_MEMBERS:
@@ -282,7 +282,7 @@ class BuildCache(msgspec.Struct, frozen=True):
     def _scripts(
         self,
         directory: TargetDirectory,
-        gone: Collection[Unit],
+        removed: Collection[Unit],
         tree: TreeFacts,
         *,
         new_run: bool,
@@ -293,7 +293,7 @@ class BuildCache(msgspec.Struct, frozen=True):
         Each then starts with an empty OUT_DIR.
         """
         runs = [unit for unit in directory.units() if target_directory.is_run(unit) and unit.package in tree.packages]
-        names = {unit.package for unit in gone}
+        names = {unit.package for unit in removed}
         for unit in runs:
             inputs = target_directory.declared_inputs(unit)
             folder = self.top / tree.packages[unit.package].folder

@@ -108,8 +108,8 @@ def _in_the_way(
         pass  # git leaves the directory of a submodule alone
     elif stat.S_ISDIR(mode):
         if after is not None:
-            gone = {other for other, sides in changes.items() if sides[0] is not None and sides[1] is None}
-            yield from kept_below(top, path, gone)
+            deleted = {other for other, sides in changes.items() if sides[0] is not None and sides[1] is None}
+            yield from kept_below(top, path, deleted)
     elif before is None and not _differs_in_case(top, path, changes):
         yield Obstacle(path)
 
@@ -142,7 +142,7 @@ def _parents(path: bytes) -> list[bytes]:
     return [b"/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
-def kept_below(top: Path, path: bytes, gone: Collection[bytes]) -> Iterator[Obstacle]:
+def kept_below(top: Path, path: bytes, deleted: Collection[bytes]) -> Iterator[Obstacle]:
     """Yield everything in a directory that is not among the paths to be removed."""
     if mode_of(top, path + b"/.git") is not None:
         yield Obstacle(path, "another repository")
@@ -150,8 +150,8 @@ def kept_below(top: Path, path: bytes, gone: Collection[bytes]) -> Iterator[Obst
     for entry in (top / os.fsdecode(path)).iterdir():
         inner = path + b"/" + os.fsencode(entry.name)
         if entry.is_dir() and not entry.is_symlink():
-            yield from (replace(each, replaced=path) for each in kept_below(top, inner, gone))
-        elif inner not in gone:
+            yield from (replace(each, replaced=path) for each in kept_below(top, inner, deleted))
+        elif inner not in deleted:
             yield Obstacle(inner, replaced=path)
 
 

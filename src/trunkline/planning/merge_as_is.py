@@ -88,18 +88,18 @@ def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
     Raises:
         Refused: see `preview_replay`.
     """
-    foreseen = preview_replay(view, trial=True)
-    git, work, done = view.git, foreseen.work, foreseen.done
+    preview = preview_replay(view, trial=True)
+    git, work, done = view.git, preview.work, preview.done
     method = named_method(view.project) or default_method(terms.rules)
     excluded = _excluded(view, method)
     trunk = _trunk_by_then(view, work.base, excluded)
-    on_trunk = foreseen.nothing and open_below(view) is None
+    on_trunk = preview.nothing and open_below(view) is None
     own = {commit.oid for commit in work.own}
     foreign = sum(commit.oid not in own for commit in history.reachable(git, [work.tip], excluded))
     merged = replay.automatic_merge(git, trunk, work.tip)
     stack = stack_of(terms.stacks, view.entry.pr)
     if view.options.together and stack is not None:
-        return _in_group(view, foreseen, stack.number), foreseen
+        return _in_group(view, preview, stack.number), preview
     facts = MergeFacts(
         method=method,
         trunk=view.tracking,
@@ -114,19 +114,19 @@ def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
     )
     reason = reason_to_rewrite(facts, terms.rules)
     result = work.tip if on_trunk or reason else replay.commit_of_tree(git, merged.tree, trunk)
-    return MergeChoice(work.tip, trunk, result, reason, foreign, work.own), foreseen
+    return MergeChoice(work.tip, trunk, result, reason, foreign, work.own), preview
 
 
-def _in_group(view: View, foreseen: ReplayPreview, stack: int) -> MergeChoice:
+def _in_group(view: View, preview: ReplayPreview, stack: int) -> MergeChoice:
     """Decide about an entry that GitHub merges together with those below it in a native stack.
 
     GitHub demands a linear stack, so the head holds exactly what trunk will be.
     """
-    work = foreseen.work
+    work = preview.work
     reason = ""
     if work.tip != work.remote:
         reason = "its branch on GitHub differs from the local one"
-    elif not foreseen.nothing:
+    elif not preview.nothing:
         reason = f"GitHub merges its native stack {stack} only if it holds the tip of {work.base_name}"
     return MergeChoice(work.tip, view.world.trunk, work.tip, reason, 0, work.own)
 

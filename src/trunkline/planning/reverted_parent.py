@@ -44,8 +44,8 @@ def refuse_undecided(view: View, work: ReplayPlan, done: Replay) -> None:
 
 def _affected(view: View, work: ReplayPlan, done: Replay) -> list[tuple[Commit, tuple[str, ...], str]]:
     """Return the own commits that conflict or become empty, each with its paths and its outcome in words."""
-    gone = {old for old, new in done.mapped if new in done.emptied} | {*done.dropped}
-    found = [(commit, _changed(view, commit), "would be empty") for commit in work.own if commit.oid in gone]
+    empty = {old for old, new in done.mapped if new in done.emptied} | {*done.dropped}
+    found = [(commit, _changed(view, commit), "would be empty") for commit in work.own if commit.oid in empty]
     return [*found, (*done.conflict, "conflicts")] if done.conflict else found
 
 

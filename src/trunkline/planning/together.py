@@ -90,10 +90,10 @@ def decide(view: View, terms: Terms) -> View:
     kept = {key: preview for key, preview in view.decisions.replays.items() if key not in landing}
     view = replace(view, decisions=structs.replace(view.decisions, replays=kept))
     for entry in entries:
-        choice, foreseen = merge_as_is.choose(view.of(entry), terms)
+        choice, replayed = merge_as_is.choose(view.of(entry), terms)
         if choice.reason:
             raise _impossible(entry, choice, entries, terms)
-        view = view.of(entry).with_merge(choice).with_replay(foreseen)
+        view = view.of(entry).with_merge(choice).with_replay(replayed)
     return view
 
 

@@ -91,12 +91,12 @@ class TargetDirectory(msgspec.Struct, frozen=True):
 
         Rustc's own files stay.
         """
-        gone: dict[Path, set[str]] = {}
+        removed: dict[Path, set[str]] = {}
         for unit in units:
             remove_tree(unit.fingerprint)
             remove_tree(unit.build)
-            gone.setdefault(unit.profile, set()).add(unit.hash)
-        for profile, hashes in gone.items():
+            removed.setdefault(unit.profile, set()).add(unit.hash)
+        for profile, hashes in removed.items():
             for name in _listed(profile / "deps"):
                 if (match := _ARTIFACT_HASH.search(name)) and match[1] in hashes:
                     remove_tree(profile / "deps" / name)

@@ -42,9 +42,9 @@ def adopt(world: World, repository: Repository) -> None:
     """Register refs of a bare repository that was filled without a push."""
     now = world.bare(repository).refs()
     differing = [(name, oid) for name, oid in now.items() if repository.refs.get(name) != oid]
-    gone = [(name, "") for name in repository.refs if name not in now]
-    if differing or gone:
-        process_moves(world, repository, differing + gone, actor=repository.owner)
+    deleted = [(name, "") for name in repository.refs if name not in now]
+    if differing or deleted:
+        process_moves(world, repository, differing + deleted, actor=repository.owner)
 
 
 def process_moves(world: World, repository: Repository, moves: Iterable[tuple[str, str]], actor: str) -> None:
@@ -133,7 +133,7 @@ def _merge_or_close(world: World, repository: Repository, pull: PullRequest, old
 
 
 def _note_deleted_heads(world: World, repository: Repository, names: set[str], actor: str) -> None:
-    gone = {name for name in names if name not in repository.refs}
+    deleted = {name for name in names if name not in repository.refs}
     for pull in tuple(repository.pulls.values()):
-        if pull.head in gone and pull.state is not PullState.OPEN:
+        if pull.head in deleted and pull.state is not PullState.OPEN:
             world.put(repository, world.record(pull, EventKind.HEAD_REF_DELETED, actor, before=pull.head))

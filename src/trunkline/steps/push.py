@@ -85,14 +85,14 @@ def _new_tip(view: View) -> Oid | None:
 
 def _is_unknown(view: View) -> bool:
     """Return whether the tip is not known before the replay: it conflicts, or rests on a branch that moves."""
-    foreseen = view.decisions.replays.get(view.entry.key)
-    return foreseen is not None and bool(foreseen.done.conflict or open_below(view))
+    preview = view.decisions.replays.get(view.entry.key)
+    return preview is not None and bool(preview.done.conflict or open_below(view))
 
 
 def _may_move(view: View) -> bool:
     """Return whether a push may move the entry's remote branch, as far as it is known at planning time."""
-    foreseen = view.decisions.replays.get(view.entry.key)
-    moves = _is_unknown(view) and not (foreseen is not None and foreseen.nothing)
+    preview = view.decisions.replays.get(view.entry.key)
+    moves = _is_unknown(view) and not (preview is not None and preview.nothing)
     return moves or _new_tip(view) != view.local.remote
 
 

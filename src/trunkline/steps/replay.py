@@ -56,21 +56,21 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
     if (blocking := blocked_by(view)) is not None:
         description = f"replay its own commits, once the conflict of {blocking.label} is resolved"
         return Step(StepName.REPLAY, description, mutates=True), view
-    foreseen = preview_replay(view)
-    work, done = foreseen.work, foreseen.done
-    if not (view.stacked or foreseen.nothing or done.conflict):
+    preview = preview_replay(view)
+    work, done = preview.work, preview.done
+    if not (view.stacked or preview.nothing or done.conflict):
         against_merge(view, work, done)  # for a whole stack, `check_predictions` checks all entries at once
     if moves:
         # After a conflict, the new tip of the branch is not known yet.
         new = work.local or work.tip if done.conflict else done.tip
-        if not (view.stacked and foreseen.nothing and new == view.local.local):  # its checkout may have any changes
+        if not (view.stacked and preview.nothing and new == view.local.local):  # its checkout may have any changes
             local_branch.check_move(view, view.local, new)
-    after = view.with_replay(foreseen)
+    after = view.with_replay(preview)
     by_merge = update_merge.is_enabled(view.project) and not update_merge.obstacle(view.project, work, done)
     command = f"git rebase --onto {work.base} {work.fork} {shlex.quote(view.entry.branch)}"
     if by_merge:
         command = f"git merge {shlex.quote(work.base_name)}"
-    if foreseen.nothing:
+    if preview.nothing:
         up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
         return Step(StepName.REPLAY, up_to_date, ()), after
     if by_merge:
@@ -101,16 +101,16 @@ def check_predictions(view: View, entries: Sequence[Entry]) -> None:
     replay.three_ways(view.git, [(each.work.fork, each.work.base, each.work.tip) for each in whole])
     history.read_commits(view.git, [new for each in whole for _, new in each.done.mapped])
     for entry in entries:
-        foreseen = view.decisions.replays.get(entry.key)
-        if foreseen is not None and foreseen in whole:
-            against_merge(view.of(entry), foreseen.work, foreseen.done)
+        preview = view.decisions.replays.get(entry.key)
+        if preview is not None and preview in whole:
+            against_merge(view.of(entry), preview.work, preview.done)
 
 
 def after_landing(view: View, below: Entry) -> str:
     """Describe the replay for the time after the open entry below has landed with the same tree."""
-    foreseen = view.decisions.replays[view.entry.key]
-    own = counted(len(foreseen.work.own))
-    return f"replay {own} onto {view.tracking}, once {below.label} is in it; {_expected(foreseen.done)}"
+    preview = view.decisions.replays[view.entry.key]
+    own = counted(len(preview.work.own))
+    return f"replay {own} onto {view.tracking}, once {below.label} is in it; {_expected(preview.done)}"
 
 
 def _expected(done: Replay) -> str:
@@ -123,8 +123,8 @@ def _expected(done: Replay) -> str:
 
 
 def _conflicts(view: View) -> bool:
-    foreseen = view.decisions.replays.get(view.entry.key)
-    return foreseen is not None and foreseen.done.conflict is not None
+    preview = view.decisions.replays.get(view.entry.key)
+    return preview is not None and preview.done.conflict is not None
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -136,23 +136,23 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Pause: a commit conflicts; its work tree waits for the user.
     """
     inclusion.settle(context, step_context)
-    foreseen = _as_planned(context)
-    if foreseen.nothing:
-        return _nothing(context, step_context, foreseen.work)
+    preview = _as_planned(context)
+    if preview.nothing:
+        return _nothing(context, step_context, preview.work)
     refuse_unmovable(context.view().local)
-    if _left_out(context.reporter, foreseen):
-        foreseen = preview_replay(context.view(), drop_emptied=True)
-    return conclude(context, step_context, foreseen.work, foreseen.done)
+    if _left_out(context.reporter, preview):
+        preview = preview_replay(context.view(), drop_emptied=True)
+    return conclude(context, step_context, preview.work, preview.done)
 
 
-def _left_out(reporter: Reporter, foreseen: ReplayPreview) -> bool:
+def _left_out(reporter: Reporter, preview: ReplayPreview) -> bool:
     """Return whether to drop commits that became empty: prompt, unless all would be dropped."""
-    done, own = foreseen.done, foreseen.work.own
+    done, own = preview.done, preview.work.own
     if done.conflict or not 0 < len(done.emptied) < len(own):
         return False
     subjects = {new: commit.subject for commit, (_, new) in zip(own, done.mapped, strict=True)}
     for name in done.emptied:
-        message = f'"{subjects[name]}" is now empty: {foreseen.work.base_name} already has its changes'
+        message = f'"{subjects[name]}" is now empty: {preview.work.base_name} already has its changes'
         reporter.progress(f"{short(name)} {message}")
     return reporter.ask(f"Leave {'it' if len(done.emptied) == 1 else 'them'} out?")
 

@@ -33,13 +33,13 @@ class _Lost(msgspec.Struct, frozen=True):
     """The branches to restore and the base to set.
 
     Attributes:
-        gone: deleted remote branches with their commits: the base, and the head if it was deleted
+        deleted: deleted remote branches with their commits: the base, and the head if it was deleted
             too; () if it was closed by hand.
         base: the branch that the pull request targeted.
         onto: its new base.
     """
 
-    gone: tuple[tuple[BranchName, Oid], ...]
+    deleted: tuple[tuple[BranchName, Oid], ...]
     base: BranchName
     onto: BranchName
 
@@ -52,18 +52,18 @@ def plan(view: View) -> Step:
     """
     pr = view.known(view.entry.pr)
     lost = _lost_branches(view, pr)
-    restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.gone)
+    restored = ", ".join(f"{branch} at {short(tip)}" for branch, tip in lost.deleted)
     slug, number = view.repository.slug, pr.number
-    description = [f"restore {restored}"] if lost.gone else []
+    description = [f"restore {restored}"] if lost.deleted else []
     description.append(f"reopen #{number}")
     commands = [
-        f"gh api repos/{slug}/git/refs -f ref={shlex.quote(branch_ref(b))} -f sha={tip}" for b, tip in lost.gone
+        f"gh api repos/{slug}/git/refs -f ref={shlex.quote(branch_ref(b))} -f sha={tip}" for b, tip in lost.deleted
     ]
     commands.append(f"gh pr reopen {number}")
     if lost.onto != lost.base:
         description.append(f"target {lost.onto}")
         commands.append(f"gh pr edit {number} --base {shlex.quote(lost.onto)}")
-        if any(branch == lost.base for branch, _ in lost.gone):
+        if any(branch == lost.base for branch, _ in lost.deleted):
             description.append(f"delete {lost.base} again")
             commands.append(f"git push {shlex.quote(view.stack.remote)} --delete {shlex.quote(lost.base)}")
     return Step(StepName.RESCUE, ", ".join(description), tuple(commands), mutates=True, publishes=tuple(description))
@@ -84,9 +84,11 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     lost = _begun(step_context) or _lost_branches(view, pr)
     if pr.state is PrState.CLOSED:
         context.reporter.require_approval(f"reopen #{pr.number}")
-        about, gone = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.gone)
-        step_context.log_intent(records.PullRequestReopened(*about, gone=gone, base=lost.base, base_after=lost.onto))
-        _restore(context.project, lost.gone)
+        about, deleted = step_context.about(context.entry), tuple(records.LostBranch(*each) for each in lost.deleted)
+        step_context.log_intent(
+            records.PullRequestReopened(*about, gone=deleted, base=lost.base, base_after=lost.onto)
+        )
+        _restore(context.project, lost.deleted)
         pr = _reopen(context, step_context, pr, lost)
     if pr.base != lost.onto:
         publish.retarget(context, step_context, (pr, lost.onto))
@@ -137,22 +139,22 @@ def _lost_branches(view: View, pr: PullRequest) -> _Lost:
             f"{unknown[0]} is gone, and GitHub does not say where it was",
             next_command=_replacement(view.project, pr, below.branch if below else view.stack.trunk),
         )
-    gone = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in existing)
-    return _Lost(gone, base, below.branch if below else view.stack.trunk)
+    deleted = tuple((branch, tip) for branch, tip in tips.items() if tip and branch_ref(branch) not in existing)
+    return _Lost(deleted, base, below.branch if below else view.stack.trunk)
 
 
 def _begun(step_context: StepContext) -> _Lost | None:
     """Return the rescue that this run has logged before, in this process or another one; None if it has not."""
     for record in journal.read(step_context.journal.path).records:
         if isinstance(record, records.PullRequestReopened):
-            gone = tuple((branch_name(each.branch), each.tip) for each in record.gone)
-            return _Lost(gone, branch_name(record.base), branch_name(record.base_after))
+            deleted = tuple((branch_name(each.branch), each.tip) for each in record.gone)
+            return _Lost(deleted, branch_name(record.base), branch_name(record.base_after))
     return None
 
 
-def _restore(project: Project, gone: Sequence[tuple[BranchName, Oid]]) -> None:
-    remote_refs = refs.list_remote(project.git, project.stack.remote, [branch_ref(branch) for branch, _ in gone])
-    for branch, tip in gone:
+def _restore(project: Project, deleted: Sequence[tuple[BranchName, Oid]]) -> None:
+    remote_refs = refs.list_remote(project.git, project.stack.remote, [branch_ref(branch) for branch, _ in deleted])
+    for branch, tip in deleted:
         if branch_ref(branch) not in remote_refs:
             project.reporter.command(
                 f"gh api repos/{project.repository.slug}/git/refs -f ref={shlex.quote(branch_ref(branch))} ..."
@@ -181,7 +183,7 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     Returns:
         The reason for which it stays, or ().
     """
-    restored = dict(lost.gone).get(lost.base)
+    restored = dict(lost.deleted).get(lost.base)
     if restored is None or lost.base == lost.onto:
         return ()
     remote, ref = context.stack.remote, branch_ref(lost.base)

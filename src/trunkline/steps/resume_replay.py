@@ -247,7 +247,7 @@ def _conclude_moved(
     new = history.chain(context.git, work.base, tip)
     left, kept = list(new), [old for old in work.own if old.oid not in by_hand.skipped]
     pairs = [(old.oid, left.pop(0).oid) for old in kept if left and old.same_as(left[0])]
-    gone = {old for old, _ in pairs} | set(by_hand.skipped)
-    dropped = tuple(old.oid for old in work.own if old.oid not in gone) if context.options.drop_emptied else ()
+    handled = {old for old, _ in pairs} | set(by_hand.skipped)
+    dropped = tuple(old.oid for old in work.own if old.oid not in handled) if context.options.drop_emptied else ()
     done = Replay(tip, tuple(pairs), dropped=dropped)
     return replay_step.conclude(context, step_context, structs.replace(work, local=done.tip), done, by_hand)

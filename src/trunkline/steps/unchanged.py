@@ -42,13 +42,13 @@ def run_replay(context: Context, step_context: StepContext) -> Outcome:
         Paused, Pause: see `replay.run`.
     """
     inclusion.settle(context, step_context)
-    choice, foreseen = _chosen(context)
+    choice, preview = _chosen(context)
     if choice.reason:
         merge_as_is.refuse_rewriting(context.stack, (context.entry.pr, choice))
         done = replay.run(context, step_context)
         why = f"{context.entry.label} is {described(choice)}"
         return replace(done, details=(why, *done.details), data={**done.data, "rewritten_because": choice.reason})
-    work = foreseen.work
+    work = preview.work
     local_branch.move(
         context, step_context, new=work.tip, old=work.local, why=f"caught up with {context.stack.remote}"
     )
@@ -88,10 +88,10 @@ def decided(context: Context, function: Callable[[StepContext], Outcome]) -> Cal
 
 def _chosen(context: Context) -> tuple[MergeChoice, ReplayPreview]:
     """Decide, and store the commit for the gates, which run in other processes."""
-    choice, foreseen = merge_as_is.choose(context.view(), merge_as_is.requested_terms(context.observer))
+    choice, preview = merge_as_is.choose(context.view(), merge_as_is.requested_terms(context.observer))
     context.run.decisions = context.run.decisions.with_merge(context.entry.pr, choice)
     context.git.query("cat-file", "-e", choice.result)
-    return choice, foreseen
+    return choice, preview
 
 
 def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
@@ -110,7 +110,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         return None
     for _ in range(_ROUNDS):
         pushed_commits.refuse(context.view())
-        choice, _foreseen = _chosen(context)
+        choice, _preview = _chosen(context)
         if choice.reason:
             raise Refused(
                 f"{context.entry.label} can no longer be merged as it is",
