@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support import programs
+from support import needs, programs
 from trunkline.sim.sandbox import Sandbox, sandbox
 
 pytestmark = [pytest.mark.gh, pytest.mark.cargo, pytest.mark.slow]
@@ -51,6 +51,7 @@ def shell(place: Sandbox, *argv: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.usefixtures("stand_in")
+@needs.rustup
 def test_the_main_job_with_all_six_gates(place: Sandbox) -> None:
     """One command: five commits on trunk, six verdicts, pushed, ready, noted; and the whole again from receipts."""
     ran = shell(place, "invoke", "rebase", "--pr", "519")

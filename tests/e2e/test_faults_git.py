@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support import needs
 from support.killing import Kill, Yard, YardLanding, warm
 from support.landing import SLUG, Landing, own_stack
 from support.repo import Repo
@@ -148,6 +149,7 @@ def test_a_trunk_that_was_rewound_holds_no_merge(landing: YardLanding) -> None:
     assert landing.remote_head("feat/two") == landing.heads[519]
 
 
+@needs.ssh_keygen
 def test_a_signing_key_that_fails_is_no_conflict(landing: YardLanding) -> None:
     """Commits are signed again and the key is missing: the error says that, and nothing moved."""
     for key, value in (("commit.gpgSign", "true"), ("gpg.format", "ssh"), ("user.signingKey", "/nowhere/key")):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.gating import FILES, LIB, NOXFILE, STACK, Bench
 from support.repo import Repo
 from trunkline.domain.cause import CauseId
@@ -209,6 +210,7 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
     ]  # fmt: skip
 
 
+@needs.rustup
 def test_plain_nox_says_first_what_will_not_pass(bench: Bench) -> None:
     """Nox names the obstacles of all chosen gates before the first runs, and none of other gates."""
     quick = "".join(f'\n[gates.{name}]\nrun = ["true"]\n' for name in ("test", "clippy", "fmt", "doc"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support import programs
+from support import needs, programs
 from support.killing import YardLanding
 from support.landing import NO_OP_GATES, STACK, Ran
 from support.repo import Repo
@@ -214,6 +214,7 @@ def test_a_branch_that_links_to_a_file_that_git_does_not_track(open_stack: YardL
     assert not mark.exists()
 
 
+@needs.sandbox
 def test_an_old_branch_gives_way_to_trunk(open_stack: YardLanding) -> None:
     """A file that trunk had once does not bring back what trunk has taken away: trunk's own counts."""
     track(open_stack)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support import needs
 from support.gating import FILES
 from support.keys import ssh_key
 from support.repo import Repo, lead_ssh_to
@@ -386,6 +387,7 @@ def _of(ground: GateWorkspace) -> tuple[Git, Stack]:
     return context.git, context.stack
 
 
+@needs.rustup
 def test_the_toolchain_that_the_tree_names_is_the_one_that_counts(ground: GateWorkspace) -> None:
     """rust-toolchain.toml in the entry's tree chooses what compiles now, whatever is checked out."""
     tip = ground.repo.commit("pin", {"rust-toolchain.toml": '[toolchain]\nchannel = "no-such-toolchain"\n'})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.inprocess import Desk, desk
 from support.keys import ssh_key
 from trunkline.domain.errors import ExternalError
@@ -77,6 +78,7 @@ def test_commits_are_signed_again_with_a_gpg_key(
         subprocess.run(["gpgconf", "--kill", "all"], check=False, capture_output=True)
 
 
+@needs.ssh_keygen
 def test_a_key_that_fails_moves_nothing(stack: Desk) -> None:
     """No entry is moved before all are signed."""
     configure(stack, gpg_format="ssh", user_signingKey=str(stack.root / "no-key"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.inprocess import Quiet
 from support.repo import Repo
 from trunkline.commands import serve
@@ -38,6 +39,7 @@ def clone(tmp_path: Path) -> Repo:
     return made
 
 
+@needs.ssh_keygen
 def test_local_branches_become_pull_requests(clone: Repo, tmp_path: Path) -> None:
     """Each has its base and title; the checkout has the same branches, and the clone is unchanged."""
     (clone.path / "stack.toml").write_text(STACK)
