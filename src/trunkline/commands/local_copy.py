@@ -59,7 +59,11 @@ def read_local_stack(path: Path, trunk: str = "") -> LocalStack:
             f"there is no branch {name} in {git.cwd}", why="it was taken for the branch that stacks land on",
             next_command=task_command("sim.serve", "--repository", path, "--trunk", "BRANCH"),
         )  # fmt: skip
-    fetched = {branch: tip for branch in entries if (tip := held.get(refs.tracking_ref(remote, branch))) is not None}
+    fetched = {
+        branch: upstream
+        for branch in entries
+        if (upstream := held.get(refs.tracking_ref(remote, branch))) is not None
+    }
     tips = {branch: at for branch, at in {**fetched, **local}.items() if branch != name}
     head = refs.current_branch(git)
     return LocalStack(
