@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import Desk, desk, fail_at, refusal
+from support.verbs import Verbs, verbs
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.records import BranchMoved, BranchPushed
 
@@ -78,3 +79,53 @@ def test_the_question_precedes_the_push_of_a_stack(stack: Desk) -> None:
     stack.allow_pushes()
     assert_asks(refusal(stack.resume), "three", tip)
     assert stack.remote_tips() == {**before, "three": tip}
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Verbs]:
+    """Return a user whose top entry has no pull request yet."""
+    with verbs(monkeypatch) as at:
+        at.desk.own_stack(at.patch, 3)
+        yield at
+
+
+def test_a_restack_includes_it_below_an_entry_without_a_pull_request(person: Verbs) -> None:
+    """The command that includes it works."""
+    person.others_commit("main", shared=False)
+    person.desk.refuse_pushes()
+    assert person.type("invoke restack").code == 5
+    person.desk.allow_pushes()
+    person.others_commit("two", shared=False)
+    asked = person.type("invoke continue")
+    assert (asked.code, len(asked.next)) == (3, 2)
+    done = person.type(asked.next[0])
+    assert done.code == 0, done.err
+    assert person.desk.remote_tips()["two"] == person.desk.tips()["two"]
+
+
+def test_submit_includes_nothing(person: Verbs) -> None:
+    """It replays nothing: the error offers to go back, and `restack` has the command that combines both sides."""
+    clone = person.desk.clone
+    clone.git("switch", "--quiet", "two")
+    (clone.path / "more.txt").write_text("m0\n")
+    clone.git("add", "more.txt")
+    assert person.type("invoke amend").code == 0
+    clone.git("switch", "--quiet", "main")
+    person.desk.refuse_pushes()
+    assert person.type("invoke submit").code == 5
+    person.desk.allow_pushes()
+    person.others_commit("two", shared=False)
+    asked = person.type("invoke continue")
+    assert (asked.code, asked.next) == (3, ["invoke abort"])
+    tip = person.desk.remote_tips()["two"]
+    assert person.type(f"invoke continue --include {tip[:12]}").next == ["invoke abort"]
+    assert person.type("invoke abort").code == 0
+    combined = person.type("invoke restack")
+    while combined.code:
+        assert combined.next, person.story
+        followed = person.follow(combined.next[0])
+        assert followed is not None, person.story
+        assert followed.code == 0, person.story
+        combined = person.type("invoke restack")
+    assert person.type("invoke submit").code == 0
+    assert {"m0", "m1"} <= person.marks()

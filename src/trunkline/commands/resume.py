@@ -119,7 +119,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         going.refuse_gone()
         going.refuse_unmovable()
         log.append(held, records.Resumed())
-        context.run.begin(Decisions(), pushed_commits.initial_tips(context.stack, run.begun.heads, run))
+        context.run.begin(Decisions(), pushed_commits.initial_tips(context.stack, run.begun, run))
         if include:
             going.include(include)
         first = going.take_up(pause, skip=skip) if pause is not None else RunResult({})
@@ -216,7 +216,7 @@ class _ResumedRun(msgspec.Struct, frozen=True):
                 continue
             entry = self.context.stack.entry(record.pr)
             for each in (entry, *self.context.stack.entries[self.context.stack.entries.index(entry) + 1 :]):
-                key = self.plan.key(StepName.REPLAY, each.pr)
+                key = self.plan.key(StepName.REPLAY, each.key)
                 later = (record for record in read[number:] if isinstance(record, records.StepDone))
                 if all(self.plan.key(done.step, done.pr) != key for done in later):
                     found |= {key, *_resting_on(self.plan, key[1])}

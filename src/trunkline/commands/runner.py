@@ -92,7 +92,7 @@ def carry_out(
             added=inputs.added,
         )
         log.append(held, begun)
-        tips = pushed_commits.initial_tips(context.stack, begun.heads)
+        tips = pushed_commits.initial_tips(context.stack, begun)
         context.run.begin(forecast.decisions, tips)
         with around(held) if around else contextlib.nullcontext():
             performed = run_plan(intended, handlers, lock=held, journal=log, reporter=context.reporter)

@@ -22,11 +22,13 @@ class InitialTips(msgspec.Struct, frozen=True):
         known: tips that need no confirmation: the local and remote tips at the start, and tips that
             the run itself made.
         included: later tips that the user has included.
+        replayed: the run replays the branch, and so can include commits.
     """
 
     local: Oid | None
     known: frozenset[Oid]
     included: frozenset[Oid] = frozenset()
+    replayed: bool = True
 
 
 class Decisions(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ def settle(context: Context, step_context: StepContext) -> None:
         context.reporter.progress(line)
     what = f"{context.entry.full_label}: {count_of(len(found), 'commit')} pushed since the run began"
     if not context.reporter.ask_person(f"{what}. Take {'it' if len(found) == 1 else 'them'} in?"):
-        raise pushed_commits.paused(context, found)
+        raise pushed_commits.paused(context.view(), found)
     include(context, step_context, found[-1].oid)
 
 

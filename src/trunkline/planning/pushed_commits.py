@@ -6,9 +6,6 @@ not seen anything that was pushed later, so `--yes` does not include it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
@@ -17,6 +14,7 @@ from trunkline.domain.decisions import InitialTips
 from trunkline.domain.errors import Paused, Refused
 from trunkline.domain.names import EntryKey, Oid, short
 from trunkline.domain.stack import Entry, Stack
+from trunkline.domain.step import StepName
 from trunkline.domain.words import count_of
 from trunkline.git import history
 from trunkline.state.journal import Run
@@ -31,21 +29,22 @@ def heads(view: View) -> tuple[records.Head, ...]:
     return tuple(records.Head(pr, state.local, state.remote) for pr, state in states.items())
 
 
-def initial_tips(
-    stack: Stack, recorded: Iterable[records.Head], run: Run | None = None
-) -> dict[EntryKey, InitialTips]:
+def initial_tips(stack: Stack, begun: records.RunStarted, run: Run | None = None) -> dict[EntryKey, InitialTips]:
     """Return the initial tips from a run's first record, with the later ones from the rest.
 
     Args:
         stack: the stack.
-        recorded: the tips in the first record.
+        begun: the first record.
         run: the run, if it is resumed.
     """
     found = {}
-    for head in recorded:
+    replayed = {step.pr for step in begun.steps if step.name is StepName.REPLAY}
+    for head in begun.heads:
         made, included = _made(stack.entry(head.pr), run) if run is not None else (frozenset(), frozenset())
         start = frozenset(tip for tip in (head.local, head.remote) if tip)
-        found[head.pr] = InitialTips(head.local, start | made | included, included)
+        found[head.pr] = InitialTips(
+            head.local, start | made | included, included, replayed=not replayed.isdisjoint({None, head.pr})
+        )
     return found
 
 
@@ -109,10 +108,13 @@ def named(view: View, name: str) -> tuple[Entry, Oid]:
 
     Raises:
         Refused: no branch of the run received such a commit.
+        Paused: the run does not replay the branch.
     """
     for entry in view.stack.entries if view.stacked else (view.entry,):
         for commit in commits(view.of(entry)):
             if len(name) >= _LEAST_DIGITS and commit.oid.startswith(name):
+                if not _replays(view.of(entry)):
+                    raise paused(view.of(entry), (commit,))
                 return entry, commit.oid
     raise Refused(
         f"--include {name}: no commit of that name was pushed since the run began",
@@ -132,6 +134,11 @@ def is_included(view: View, local: Oid, remote: Oid) -> bool:
     return began.local is None or history.is_ancestor(view.git, began.local, remote)
 
 
+def _replays(view: View) -> bool:
+    began = _began(view)
+    return began is None or began.replayed
+
+
 def _began(view: View) -> InitialTips | None:
     return view.decisions.initial_tips.get(view.entry.key)
 
@@ -141,12 +148,20 @@ def listed(found: tuple[Commit, ...]) -> list[str]:
     return [f'{short(commit.oid)} {commit.author_name}: "{commit.subject}"' for commit in found]
 
 
-def paused(scope: Scope, found: tuple[Commit, ...]) -> Paused:
-    """Return the error for commits that were pushed since the run began, with the command that includes them."""
-    entry, count = scope.entry, count_of(len(found), "commit")
+def paused(view: View, found: tuple[Commit, ...]) -> Paused:
+    """Return the error for commits that were pushed since the run began.
+
+    If the run replays the branch, the error has the command that includes them.
+    """
+    entry, count = view.entry, count_of(len(found), "commit")
+    including = (task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]),) if _replays(view) else ()
+    choice = (
+        "the plan did not show it, so --yes does not cover it. Include it, or go back:"
+        if including
+        else f"this task replays nothing, so it cannot include it. Go back, then {task_command('restack')}:"
+    )
     return Paused(
-        f"{entry.full_label}: {count} pushed to {scope.stack.remote} since this run began",
-        why="\n".join(listed(found))
-        + "\nthe plan did not show it, so --yes does not cover it. Include it, or go back:",
-        next_command=(task_command("continue", "--include", found[-1].oid[:_SHOWN_DIGITS]), task_command("abort")),
+        f"{entry.full_label}: {count} pushed to {view.stack.remote} since this run began",
+        why="\n".join([*listed(found), choice]),
+        next_command=(*including, task_command("abort")),
     )
