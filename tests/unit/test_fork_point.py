@@ -190,6 +190,16 @@ def test_exact_copies_of_what_a_parent_got_later_are_left_out() -> None:
         assert (list(found.own), found.questions) == (left, ())
 
 
+def test_an_exact_copy_is_left_out_though_it_was_own_before_the_parent_got_it() -> None:
+    """Any force-push of the entry leaves an earlier head with that commit: it proves nothing about a later copy."""
+    p1, c1, _ = chain = line("p1", "c1", "c2")
+    copy = structs.replace(c1, oid=name("copy"), parents=(p1.oid,))
+    heads = (KnownHead(copy.oid, True, frozenset({p1.oid})), head(p1, chain, current=False))
+    known = evidence(chain, Parent("#1", heads, (p1, copy)), absorbed=1)
+    found = decide(dataclasses.replace(known, earlier=lambda _: (c1,)))
+    assert (subjects(found.own), found.of_kind(CommitClass.COPY), found.questions) == (["c2"], (c1,), ())
+
+
 def test_only_the_topmost_vanished_run_is_a_question() -> None:
     """A deeper commit without a match is the parent's: something above it was recognised."""
     p1, p2, _ = chain = line("p1", "p2", "c1")

@@ -295,6 +295,8 @@ class _Decision:
         pairs = match([*claimed, *bottom], parent.commits, similar)
         limit = Likeness.PATCH_AND_SUBJECT if exact else self._weakest(parent)
         run = tuple(itertools.takewhile(lambda each: each.oid in pairs and pairs[each.oid][1] <= limit, bottom))
+        if exact:
+            return run
         # An earlier head of the entry may have sat on this parent: what was its own stays its own.
         own = match(run, self.evidence.earlier(parent)) if run else {}
         return tuple(
