@@ -139,7 +139,7 @@ def test_the_caller_can_refuse_before_anything_runs(bench: Bench) -> None:
     with pytest.raises(RefusedError):
         gate_commit(
             bench.repo.path, bench.repo.head(), bench.settings, only=("build", "fmt", "deny"), began=began.append,
-            foreseen=refuse,
+            on_stopped=refuse,
         )  # fmt: skip
     assert {(outcome.gate, outcome.verdict) for outcome in message} == {
         ("build", Verdict.FAILED), ("deny", Verdict.UNAVAILABLE)
@@ -198,11 +198,11 @@ def test_of_a_stack_all_is_known_before_the_first_gate_runs(bench: Bench) -> Non
             bench.repo.adapter, commit, gates, bench.settings, reuse=Reuse.ALL, say=lambda _: None,
             progress=lambda outcome: events.append((outcome.gate, outcome.verdict)),
             began=lambda name: events.append(("began", name)),
-            foreseen=lambda stopped: events.append(("foreseen", [each.gate for each in stopped])),
+            on_stopped=lambda stopped: events.append(("stopped", [each.gate for each in stopped])),
         )  # fmt: skip
 
     one, again, two = run_gate_jobs([order(good), order(same), order(bench.repo.head())])
-    assert events[:2] == [("foreseen", []), ("foreseen", ["build"])]
+    assert events[:2] == [("stopped", []), ("stopped", ["build"])]
     assert events[2][0] == "began"
     assert [outcome.reused for outcome in again] == [True, True]
     assert [outcome.verdict for outcome in (*one, *two)] == [

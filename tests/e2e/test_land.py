@@ -58,7 +58,7 @@ def test_the_stack_lands_itself(stack: YardLanding) -> None:
 
 
 def test_dry_run_prints_the_whole_plan(stack: YardLanding) -> None:
-    """Every step of every entry, conflicts foreseen; nothing moves."""
+    """Every step of every entry, with predicted conflicts; nothing moves."""
     before = stack.world()
     ran = stack.invoke("land", "--dry-run", "--json")
     assert ran.code == 0, ran.err

@@ -1,4 +1,4 @@
-"""`invoke plan`: a landing foreseen, and the runbook that people wrote by hand."""
+"""`invoke plan`: the prediction of a landing, and the runbook that people wrote by hand."""
 
 from __future__ import annotations
 

@@ -570,7 +570,7 @@ ELSEWHERE: dict[str, str] = {
     "gates/dask_executor.py:_wait": "tests/e2e/test_cluster.py::test_the_scheduler_dies",
     "gates/dask_workers.py:_surveyed": REMOTE,
     "gates/dask_workers.py:call_workers": REMOTE,
-    "gates/dask_workers.py:foreseen": REMOTE,
+    "gates/dask_workers.py:stopped_gates": REMOTE,
     "gates/dask_local.py:_address": LOOKS,
     "gates/dask_replies.py:decoded": REMOTE,
     "tasks/setup.py:_compare": "tests/e2e/test_init.py::test_check_and_update_keep_what_people_wrote",

@@ -491,9 +491,9 @@ def _replayed(oracle: Oracle, made: Made, view: View, entries: Mapping[int, Entr
     bases: dict[int, Oid] = {}
     for n, entry in entries.items():
         bases[n] = base
-        foreseen = view.decisions.replays[entry.pr]
+        preview = view.decisions.replays[entry.pr]
         tip, conflict = oracle.rebase(made.own[n], base)
-        wrong = _difference(view.git, foreseen, made.own[n], oracle.trees(base, tip), conflict)
+        wrong = _difference(view.git, preview, made.own[n], oracle.trees(base, tip), conflict)
         if wrong:
             return Comparison(plan, Result.WRONG, f"#{entry.pr}: {wrong}")
         if conflict:
@@ -526,16 +526,16 @@ def _answered(view: View, entries: Sequence[Entry], variant: str) -> View:
 
 
 def _difference(
-    git: Git, foreseen: ReplayPreview, own: Sequence[Commit], trees: Sequence[str], conflict: Oid | None
+    git: Git, preview: ReplayPreview, own: Sequence[Commit], trees: Sequence[str], conflict: Oid | None
 ) -> str:
     """Return how one entry's replay differs from git's, or ""."""
-    work, done = foreseen.work, foreseen.done
+    work, done = preview.work, preview.done
     if [commit.oid for commit in work.own] != [commit.oid for commit in own]:
         return f"own commits {[c.subject for c in work.own]}, right were {[c.subject for c in own]}"
     met = done.conflict[0].oid if done.conflict else None
     if met != conflict:
         return f"conflict in {met}, git's in {conflict}"
-    if foreseen.nothing:
+    if preview.nothing:
         return "" if [commit.tree for commit in own] == list(trees) else "left where it was; git moves it"
     new = history.read_commits(git, [made for _, made in done.mapped])
     if [commit.tree for commit in new] != list(trees)[: len(new)] or (not conflict and len(new) != len(own)):

@@ -83,7 +83,7 @@ def _run_of(gate_job: GateJob) -> _Run:
     known = _known(gate_job)
     missing = tuple(gate for gate in gate_job.gates if gate.name not in known)
     stopped = preflight.refused_anywhere(gate_job.git, gate_job.commit, missing, gate_job.settings.root)
-    gate_job.foreseen(tuple(stopped.values()))
+    gate_job.on_stopped(tuple(stopped.values()))
     repository = repository_of(refs.remote_url(gate_job.git, gate_job.settings.remote, push=True))
     toolchains = {_toolchain_argument(gate): known[gate.name][1] for gate in gate_job.gates if gate.name in known}
     return _Run(

@@ -32,7 +32,7 @@ from trunkline.gates import dask_replies, dask_worker, proof
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.dask_client import DataClient, connect, require_encryption
 from trunkline.gates.dask_local import local_cluster
-from trunkline.gates.dask_workers import RESOURCE, WorkerGroup, call_workers, fleets_of, foreseen
+from trunkline.gates.dask_workers import RESOURCE, WorkerGroup, call_workers, fleets_of, stopped_gates
 from trunkline.gates.executor import GateJob, Outcomes, RemoteResult, accepted, not_run
 from trunkline.gates.invalidation import LEAST
 from trunkline.gates.jobserver import jobs
@@ -155,8 +155,8 @@ def _prepared(fleet: WorkerGroup) -> Outcomes:
     }
     able = [gate for gate in gate_job.gates if gate.name not in stopped]
     reused = {gate.name: outcome for gate in able if known and (outcome := _known(gate, fleet, known))}
-    stopped |= foreseen(fleet, [gate for gate in able if gate.name not in reused])
-    gate_job.foreseen(tuple(stopped.values()))
+    stopped |= stopped_gates(fleet, [gate for gate in able if gate.name not in reused])
+    gate_job.on_stopped(tuple(stopped.values()))
     return reused | stopped
 
 

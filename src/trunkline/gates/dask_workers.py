@@ -175,7 +175,7 @@ def _surveyed(client: DataClient, gate_job: GateJob, key: str, hosts: Mapping[st
     )
 
 
-def foreseen(fleet: WorkerGroup, gates: Collection[Gate]) -> dict[str, GateOutcome]:
+def stopped_gates(fleet: WorkerGroup, gates: Collection[Gate]) -> dict[str, GateOutcome]:
     """Return the gates that cannot pass, as one worker finds before compilation.
 
     Raises:

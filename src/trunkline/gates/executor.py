@@ -40,7 +40,7 @@ class GateJob(msgspec.Struct, frozen=True):
         starts: called before the first gate starts.
         printed: receives a gate's name and its last line now and then, if it runs elsewhere.
         compiled: receives a gate's name and the number of its compiled units now and then.
-        foreseen: receives the gates that cannot pass, before the first one runs; may raise.
+        on_stopped: receives the gates that cannot pass, before the first one runs; may raise.
     """
 
     git: Git
@@ -53,7 +53,7 @@ class GateJob(msgspec.Struct, frozen=True):
     say: Callable[[str], None]
     starts: Callable[[], None] = lambda: None
     printed: Callable[[str, str], None] = lambda _gate, _line: None
-    foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None
+    on_stopped: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None
     compiled: Callable[[str, int], None] = lambda _gate, _units: None
 
     @property

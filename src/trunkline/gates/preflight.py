@@ -35,7 +35,7 @@ _ANYWHERE = frozenset({*_LOCK, CauseId.FEATURE, CauseId.PATH_DEPENDENCY})
 
 
 def in_slot(gates: Collection[Gate], slot: slots.Slot, root: str) -> dict[str, GateOutcome]:
-    """Return `foreseen` for gates on the commit of a slot.
+    """Return `stopped_gates` for gates on the commit of a slot.
 
     Args:
         gates: the gates to run.
@@ -43,7 +43,7 @@ def in_slot(gates: Collection[Gate], slot: slots.Slot, root: str) -> dict[str, G
         root: the Cargo workspace's directory inside it.
     """
     tools = execute.tools_for(slot.tree, root, sandbox=any(gate.sandbox for gate in gates))
-    return foreseen(gates, tools, place_of(slot, root))
+    return stopped_gates(gates, tools, place_of(slot, root))
 
 
 def place_of(slot: slots.Slot, root: str) -> Place:
@@ -93,7 +93,7 @@ def proven(
     return found
 
 
-def foreseen(gates: Collection[Gate], tools: Tools, place: Place) -> dict[str, GateOutcome]:
+def stopped_gates(gates: Collection[Gate], tools: Tools, place: Place) -> dict[str, GateOutcome]:
     """Return the gates that cannot pass: unavailable if a tool is missing, else failed.
 
     Args:

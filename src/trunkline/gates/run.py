@@ -48,7 +48,7 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
     say: Callable[[str], None] = lambda _: None,
     printed: Callable[[str, str], None] = lambda _gate, _line: None,
     compiled: Callable[[str, int], None] = lambda _gate, _units: None,
-    foreseen: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None,
+    on_stopped: Callable[[tuple[GateOutcome, ...]], None] = lambda _: None,
 ) -> tuple[GateOutcome, ...]:
     """Run a stack's gates on a commit and return all outcomes, in the order of the gates.
 
@@ -63,7 +63,7 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
         say: receives messages for the user besides the verdicts, for example ignored receipts.
         printed: receives a gate's last line, if it runs elsewhere.
         compiled: receives a gate's name and the number of its compiled units now and then.
-        foreseen: receives the gates that cannot pass, before the first one runs; may raise.
+        on_stopped: receives the gates that cannot pass, before the first one runs; may raise.
 
     Raises:
         UsageError: the commit has no Cargo workspace in `[gates] root`.
@@ -83,7 +83,7 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
                 began,
                 say,
                 printed=printed,
-                foreseen=foreseen,
+                on_stopped=on_stopped,
                 compiled=compiled,
             )
         ]
@@ -171,7 +171,7 @@ def _known(gate_job: GateJob) -> proof.Known | None:
 
 
 def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> _Prepared:
-    """Check a commit's gates; `gate_job.foreseen` receives those that cannot pass.
+    """Check a commit's gates; `gate_job.on_stopped` receives those that cannot pass.
 
     Raises:
         UsageError: the commit has no Cargo workspace in `[gates] root`.
@@ -187,8 +187,8 @@ def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> 
     tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
     found = preflight.proven(known, gate_job.gates, gate_job.tree, slot, tools) if known is not None else {}
     missing = [gate for gate in gate_job.gates if gate.name not in found]
-    stopped = preflight.foreseen(missing, tools, preflight.place_of(slot, settings.root))
-    gate_job.foreseen(tuple(stopped.values()))
+    stopped = preflight.stopped_gates(missing, tools, preflight.place_of(slot, settings.root))
+    gate_job.on_stopped(tuple(stopped.values()))
     missing = [gate for gate in missing if gate.name not in stopped]
     toolchains = {gate.name: tools.toolchain(gate.argv) for gate in missing}
     return _Prepared(found | stopped, tuple(missing), toolchains)

@@ -98,7 +98,7 @@ class _Gated(msgspec.Struct):
         assert self.row.commit is not None  # noqa: S101 -- only entries with a commit get a job
         return GateJob(
             git, self.row.commit, catalogue(stack.gates), stack.gates, reuse, self._ended, self.progress.began,
-            self.reporter.progress, self._starts, self.progress.printed, foreseen=self._foreseen,
+            self.reporter.progress, self._starts, self.progress.printed, on_stopped=self._on_stopped,
             compiled=self.progress.compiled,
         )  # fmt: skip
 
@@ -107,7 +107,7 @@ class _Gated(msgspec.Struct):
         found = {outcome.gate: outcome for outcome in outcomes}
         return replace(self.row, outcomes=found, seconds=max(self.ended - self.started, 0.0))
 
-    def _foreseen(self, stopped: tuple[GateOutcome, ...]) -> None:
+    def _on_stopped(self, stopped: tuple[GateOutcome, ...]) -> None:
         for group in by_cause(stopped):
             outcome, names = group[0], ", ".join(each.gate for each in group)
             fix = f"; to fix it: {outcome.fix}" if outcome.fix else ""

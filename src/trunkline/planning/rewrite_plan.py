@@ -42,7 +42,7 @@ class OpenEntry(msgspec.Struct, frozen=True):
 
 
 class RewriteConflict(Refused):
-    """A change does not apply at its new place, as foreseen in memory; nothing was changed (exit code 5)."""
+    """A change does not apply at its new place, as predicted in memory; nothing was changed (exit code 5)."""
 
 
 def open_entries(view: View, *, task: str) -> tuple[OpenEntry, ...]:
@@ -88,7 +88,7 @@ def rewritten(
         view: the stack.
         entries: those entries as they are, bottom first.
         wanted: the commits that each shall have.
-        instead: the next command after a foreseen conflict.
+        instead: the next command after a predicted conflict.
 
     Raises:
         Refused: a change does not apply, a local branch lacks commits of the remote one, or a
@@ -140,6 +140,6 @@ def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> Rewrite
     what = f'"{source.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
     return RewriteConflict(
         f'{entry.full_label}: {what} does not apply at {short(source.oid)} "{source.subject}"',
-        why=f"conflict in {', '.join(conflict.paths)}, foreseen in memory; nothing was changed",
+        why=f"conflict in {', '.join(conflict.paths)}, predicted in memory; nothing was changed",
         next_command=instead,
     )

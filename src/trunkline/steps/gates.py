@@ -65,7 +65,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     outcomes = gate_commit(
         context.git.cwd, tip, context.stack.gates, reuse=context.options.reuse,
         progress=progress.ended, began=progress.began, say=context.reporter.progress, printed=progress.printed,
-        compiled=progress.compiled, foreseen=lambda stopped: _refuse_first(context, tip, stopped),
+        compiled=progress.compiled, on_stopped=lambda stopped: _refuse_first(context, tip, stopped),
     )  # fmt: skip
     context.reporter.gates_ended(time.monotonic() - started)
     context.observer.invalidate()  # gates can run for minutes: observe again
