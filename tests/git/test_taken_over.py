@@ -160,6 +160,20 @@ def test_a_commit_that_others_added_while_rebasing_is_taken_over(stack: Desk) ->
     assert own(stack) == {**before, "one": [*before["one"], "theirs"]}
 
 
+def test_a_commit_that_others_amended_is_named(stack: Desk) -> None:
+    """It is another version of the user's commit, not the same one with another id."""
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    author.git("switch", "--quiet", "--detach", "origin/three")
+    (author.path / "amended.txt").write_text("amended\n")
+    author.git("add", "--all")
+    author.git("commit", "--quiet", "--amend", "--no-edit")
+    force_push(stack, 3, "HEAD")
+    outcomes = stack.restack().outcomes.values()
+    (taken,) = (line for each in outcomes for line in each.details if "its version is taken" in line)
+    assert f'others rewrote the branch on origin, and changed {author.head()[:7]} "three 2" by Grace' in taken
+
+
 def test_the_tip_of_the_stack_pushed_to_the_bottom_branch_is_named(stack: Desk) -> None:
     """Every task reports it alike, and the printed command restores the branch."""
     before = own(stack)

@@ -30,6 +30,7 @@ class Versions(msgspec.Struct, frozen=True):
         parent: the parent of the first of these; None if there is none, or if one is a merge.
         pushed: every local commit was on the remote at some time.
         put_back: the user pushed another tip after the local one, and then moved the branch back.
+        changed: remote commits whose version in the local branch has another change, oldest first.
     """
 
     local_only: tuple[Commit, ...]
@@ -37,6 +38,7 @@ class Versions(msgspec.Struct, frozen=True):
     parent: Oid | None
     pushed: bool
     put_back: bool = False
+    changed: tuple[Commit, ...] = ()
 
     @property
     def diverged(self) -> bool:
@@ -94,9 +96,15 @@ def compare(
     linear = bool(rest) and all(len(commit.parents) == 1 for commit in rest)
     versions = {name for pair in pairs.values() for name in pair[:1]}
     remote_only = tuple(commit for commit in others if commit.oid not in versions)
+    kept = {
+        pairs[each.oid][0]
+        for each in mine
+        if each.oid in pairs and known[pairs[each.oid][0]].patch_id == each.patch_id
+    }
+    changed = tuple(commit for commit in others if commit.oid in versions - kept)
     return Versions(
         local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine),
-        put_back=_put_back(git, entry, ours, pushed.union(once)),
+        put_back=_put_back(git, entry, ours, pushed.union(once)), changed=changed,
     )  # fmt: skip
 
 

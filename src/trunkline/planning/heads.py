@@ -155,6 +155,8 @@ def _taken_over(view: View, found: Versions, ours: Oid, theirs: Oid) -> str:
     signed = [commit for commit in history.reachable(view.git, [ours], [theirs, trunk]) if commit.signed]
     lost = len(signed) - sum(each.signed for each in history.reachable(view.git, [theirs], [ours, trunk]))
     text = f"{remote} holds the same commits with other ids: its version is taken"
+    if found.changed:
+        text = f"others rewrote the branch on {remote}, and changed {_listed(found.changed)}: its version is taken"
     if found.local_only:
         text = f"others rewrote the branch on {remote}, and you have nothing unpushed: its version is taken"
     text += f"; {counted(lost)} signed here {'is' if lost == 1 else 'are'} unsigned there" if lost > 0 else ""
