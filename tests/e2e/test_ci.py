@@ -25,7 +25,7 @@ def landing(tmp_path: Path) -> Iterator[Landing]:
         yield made
 
 
-def here(landing: Landing, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def in_clone(landing: Landing, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Type a step's script in the clone."""
     return typed(script, landing.clone.path, {**landing.environment(), **variables})
 
@@ -43,7 +43,7 @@ def test_the_workflow_is_valid_and_its_jobs_run_here(landing: Landing) -> None:
     jobs = yaml.safe_load(path.read_text())["jobs"]
     output = landing.clone.path.parent / "output"
     (listing,) = commands(jobs["sessions"])
-    listed = here(landing, listing, GITHUB_OUTPUT=str(output))
+    listed = in_clone(landing, listing, GITHUB_OUTPUT=str(output))
     assert listed.returncode == 0, listed.stderr
     names = json.loads(output.read_text().strip().removeprefix("names="))
     assert names == ["build", "test", "clippy", "fmt", "doc", "msrv"]
@@ -51,14 +51,14 @@ def test_the_workflow_is_valid_and_its_jobs_run_here(landing: Landing) -> None:
     landing.clone.git("add", "--all")
     landing.clone.commit("on Actions")
     for name in names:
-        done = here(landing, gate, GATE=name)
+        done = in_clone(landing, gate, GATE=name)
         assert done.returncode == 0, done.stderr
     kept = landing.clone.path / jobs["gate"]["steps"][-1]["with"]["path"].split()[0]
     head = landing.clone.git("rev-parse", "--short=12", "HEAD^{tree}")
     assert {receipt.name.split("-")[1] for receipt in kept.glob(f"{head}-*.json")} == set(names)
     broken = landing.clone.path / "stack.toml"
     broken.write_text(broken.read_text().replace('[gates.doc]\nrun = ["true"]', '[gates.doc]\nrun = ["false"]'))
-    assert here(landing, gate, GATE="doc").returncode != 0
+    assert in_clone(landing, gate, GATE="doc").returncode != 0
 
 
 def test_it_is_checked_and_never_overwrites(landing: Landing) -> None:

@@ -184,8 +184,8 @@ def test_a_status_is_compared_with_its_receipt(
 ) -> None:
     """A status with the text of `[publish] statuses` agrees with its receipt; one of another gate does not."""
     assert ada(place.clone, "trunkline attest").code == 0
-    told = json.loads(ada(place.clone, "trunkline verify --json").out)["attestation"]["gates"][0]
-    text = f"passed, signed by {told['signer']}, receipt {told['receipt']}, {told['toolchain']}"
+    gate = json.loads(ada(place.clone, "trunkline verify --json").out)["attestation"]["gates"][0]
+    text = f"passed, signed by {gate['signer']}, receipt {gate['receipt']}, {gate['toolchain']}"
     shown = {"trunkline/build": ("success", text), "ci/other": ("success", "x")}
     hub = SimpleNamespace(statuses=lambda _: shown)
     monkeypatch.setattr(verify_status, "GitHub", lambda *_: hub)

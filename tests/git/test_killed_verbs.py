@@ -190,17 +190,17 @@ def test_a_kill_at_a_record(monkeypatch: pytest.MonkeyPatch, name: str, way: str
             at.story.append(f"killed {'after' if after else 'before'} record {number}")
             ran = at.type("invoke abort" if way == "abort" else scene.line if way == "again" else "invoke continue")
             if way == "abort":
-                assert ran.code == 0, _told(at, ran)
+                assert ran.code == 0, _story(at, ran)
                 if "no run is open" in ran.out and State.of(at) != before:  # killed after its last record
-                    assert State.of(at) == end, _told(at, ran)
+                    assert State.of(at) == end, _story(at, ran)
                     continue
                 _assert_taken_back(at, before, State.of(at))
             else:
                 _assert_finished(at, scene, ran, end)
-            gone = had - at.reachable()
-            assert not gone - at.reachable("--all", "--reflog"), _told(at, ran)
+            lost = had - at.reachable()
+            assert not lost - at.reachable("--all", "--reflog"), _story(at, ran)
             heads = [pull.head for pull in at.desk.hub.pulls.values() if pull.state is PrState.OPEN]
-            assert len(heads) == len(set(heads)), _told(at, ran)
+            assert len(heads) == len(set(heads)), _story(at, ran)
             at.desk.clone.git("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
 
 
@@ -215,11 +215,11 @@ def test_half_of_a_rewrite_waits(monkeypatch: pytest.MonkeyPatch, line: str) -> 
         assert kill(at, "invoke amend", 5, after=False)
         before = State.of(at)
         ran = at.type(f"invoke {line}")
-        assert ran.code == (5 if line == "undo" else 3), _told(at, ran)
-        assert ran.next == ["invoke continue", "invoke abort"], _told(at, ran)
+        assert ran.code == (5 if line == "undo" else 3), _story(at, ran)
+        assert ran.next == ["invoke continue", "invoke abort"], _story(at, ran)
         assert State.of(at) == before
         ran = at.type(ran.next[0])
-        assert ran.code == 0, _told(at, ran)
+        assert ran.code == 0, _story(at, ran)
         assert at.desk.contains_here("three", "two")
         assert at.desk.clone.git("show", "three:two.txt") == "two\nmore"
 
@@ -227,14 +227,14 @@ def test_half_of_a_rewrite_waits(monkeypatch: pytest.MonkeyPatch, line: str) -> 
 def _assert_finished(at: Verbs, scene: Scene, ran: Ran, end: State) -> None:
     """Check the end, after the printed `continue`, if the task named the open run."""
     if at.desk.open_run() is not None:
-        assert "invoke continue" in ran.next, _told(at, ran)
+        assert "invoke continue" in ran.next, _story(at, ran)
         ran = at.type("invoke continue")
-    assert ran.code == 0, _told(at, ran)
-    assert at.desk.open_run() is None, _told(at, ran)
+    assert ran.code == 0, _story(at, ran)
+    assert at.desk.open_run() is None, _story(at, ran)
     if State.of(at) != end:  # the run had not begun, or was no longer open
         ran = at.type(scene.line)
-        assert ran.code == 0, _told(at, ran)
-    assert State.of(at) == end, _told(at, ran)
+        assert ran.code == 0, _story(at, ran)
+    assert State.of(at) == end, _story(at, ran)
 
 
 def _assert_taken_back(at: Verbs, before: State, now: State) -> None:
@@ -251,5 +251,5 @@ def _assert_taken_back(at: Verbs, before: State, now: State) -> None:
     assert created or merged or now.file == before.file, at.story
 
 
-def _told(at: Verbs, ran: Ran) -> str:
+def _story(at: Verbs, ran: Ran) -> str:
     return "\n".join([*at.story, ran.out, ran.err])

@@ -71,7 +71,7 @@ HOSTILE_CONFIG = {
 
 
 def test_user_configuration_changes_nothing(diverged: Repo) -> None:
-    """Settings that change the result of a rebase do not change a replay (faults 11 to 13)."""
+    """Settings that change the result of a rebase do not change a replay (docs/reliability.md, 11 to 13)."""
     git, onto = diverged.adapter, diverged.head("main")
     own = history.chain(git, diverged.head("topic~4"), diverged.head("topic"))
     plain = replay.replay(git, own, onto, by=BY)
@@ -85,7 +85,7 @@ def test_user_configuration_changes_nothing(diverged: Repo) -> None:
 
 
 def test_a_patch_that_trunk_has_already_is_kept_and_reported(diverged: Repo) -> None:
-    """A commit of the child's own that trunk cherry-picked is not dropped; it is kept, empty (faults 7 and 8)."""
+    """A commit of the child's own that trunk cherry-picked is kept, empty (docs/reliability.md, 7 and 8)."""
     diverged.git("cherry-pick", "topic~3")
     git = diverged.adapter
     own = history.chain(git, diverged.head("topic~4"), diverged.head("topic"))
@@ -116,8 +116,8 @@ def test_what_changes_nothing_is_left_out_on_request(diverged: Repo) -> None:
     replay.check_replayed(git, own[1:], base=onto, tip=left.tip)
     again = history.chain(git, onto, kept.tip)
     assert replay.empty(git, again) == again[:1]
-    there = replay.replay(git, again[1:], again[0].oid, by=BY)
-    assert there.mapped == tuple((each.oid, each.oid) for each in again[1:])
+    in_place = replay.replay(git, again[1:], again[0].oid, by=BY)
+    assert in_place.mapped == tuple((each.oid, each.oid) for each in again[1:])
 
 
 def test_a_conflict_stops_with_the_commit_and_its_files(diverged: Repo) -> None:

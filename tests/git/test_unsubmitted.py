@@ -101,13 +101,13 @@ def test_land_stops_below_it(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_tasks_of_one_entry(middle: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--pr BRANCH` selects it; tasks that need a pull request refuse and name `submit`; `switch` works."""
-    there = open_context("two", stack="", options=Options(), reporter=middle.quiet, cwd=middle.clone.path)
-    assert there.entry.branch == "two"
+    entry_context = open_context("two", stack="", options=Options(), reporter=middle.quiet, cwd=middle.clone.path)
+    assert entry_context.entry.branch == "two"
     for task in ("rebase", "push", "note", "ready", "checklist", "verify-merged"):
-        refused = refusal(partial(rebase.plan, there, task))
+        refused = refusal(partial(rebase.plan, entry_context, task))
         assert refused.what == "two has no pull request yet", task
         assert refused.next_commands == ("invoke submit",)
-    assert rebase.run(there, StepName.SWITCH.value).error is None
+    assert rebase.run(entry_context, StepName.SWITCH.value).error is None
     assert middle.clone.git("branch", "--show-current") == "two"
     middle.own_stack(monkeypatch, 1)
     assert refusal(lambda: middle.rebase(3)).what == "one has no pull request yet"

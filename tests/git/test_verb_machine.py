@@ -47,9 +47,9 @@ class Stack(RuleBasedStateMachine):
     @rule(at=pick, shared=often, amend=st.booleans())
     def others_push(self, at: int, shared: bool, amend: bool) -> None:  # noqa: FBT001 -- drawn
         """A colleague pushes to an entry."""
-        there = [each.branch for each in self.at.open() if self.at.desk.hub.tip(each.branch)]
-        if there:
-            self.at.others_commit(there[at % len(there)], shared=shared, amend=amend)
+        pushed = [each.branch for each in self.at.open() if self.at.desk.hub.tip(each.branch)]
+        if pushed:
+            self.at.others_commit(pushed[at % len(pushed)], shared=shared, amend=amend)
         self.before = None
 
     @rule(shared=often)
@@ -180,8 +180,8 @@ class Stack(RuleBasedStateMachine):
                 created = {name for name in new if name not in old}
                 assert {name: tip for name, tip in new.items() if name not in created} == {
                     name: tip for name, tip in old.items() if name in new
-                }, self._told(ran)
-                assert set(old) - set(new) <= set(old) - set(held), self._told(ran)
+                }, self._story(ran)
+                assert set(old) - set(new) <= set(old) - set(held), self._story(ran)
             self.before = now
         else:
             self.before = None
@@ -197,7 +197,7 @@ class Stack(RuleBasedStateMachine):
         self.before = None
         ran = self._type(f"invoke {'continue' if how == 'unresolved' else how}")
         if how == "abort":
-            assert self.at.desk.open_run() is None or ran.code != 0, self._told(ran)
+            assert self.at.desk.open_run() is None or ran.code != 0, self._story(ran)
 
     def _resolve(self) -> None:
         """Keep the lines of both sides of every conflict."""
@@ -233,9 +233,9 @@ class Stack(RuleBasedStateMachine):
         return ran
 
     def _check(self, ran: Ran) -> None:
-        assert "Traceback" not in ran.err + ran.out, self._told(ran)
-        assert ran.code in {0, 1, 2, 3, 5, 6}, self._told(ran)
-        assert ran.code == 0 or ran.next or ran.code == 2, self._told(ran)
+        assert "Traceback" not in ran.err + ran.out, self._story(ran)
+        assert ran.code in {0, 1, 2, 3, 5, 6}, self._story(ran)
+        assert ran.code == 0 or ran.next or ran.code == 2, self._story(ran)
 
     def _lead_on(self, line: str, ran: Ran) -> None:
         """Follow the printed commands: one of them changes the answer."""
@@ -254,40 +254,42 @@ class Stack(RuleBasedStateMachine):
                 self.marked = self.at.marks()
             if made.code in {0, 3} or (made.error and made.error != ran.error):
                 return
-        raise AssertionError(f"{line}: nothing of {tried} made progress\n{self._told(ran)}")
+        raise AssertionError(f"{line}: nothing of {tried} made progress\n{self._story(ran)}")
 
     def _seen(self, ran: Ran | None = None) -> None:
         """Check that nothing was lost since the last look."""
         now = self.at.reachable()
-        gone = self.had - now
-        gone -= self.at.reachable("--all", "--reflog") if gone else set()
-        assert not gone, f"unreachable: {gone}\n{self._told(ran)}"
+        lost = self.had - now
+        lost -= self.at.reachable("--all", "--reflog") if lost else set()
+        assert not lost, f"unreachable: {lost}\n{self._story(ran)}"
         self.had |= now
         marks = self.at.marks()
-        assert self.marked <= marks, f"lost: {self.marked - marks}\n{self._told(ran)}"
+        assert self.marked <= marks, f"lost: {self.marked - marks}\n{self._story(ran)}"
         self.marked |= marks
 
     def _agree(self, ran: Ran) -> None:
         """Check that GitHub, the branches and stack.toml agree, for every open entry with a pull request."""
         below, base = self.at.remote_heads()["refs/heads/main"], "main"
-        here, there = self.at.heads(), self.at.remote_heads()
+        local_refs, remote_refs = self.at.heads(), self.at.remote_heads()
         for entry in self.at.open():
             if entry.pr is None:
                 continue
             ref = f"refs/heads/{entry.branch}"
-            assert here.get(ref, there.get(ref)) == there.get(ref), f"{entry}: not pushed\n{self._told(ran)}"
-            assert self.at.desk.hub.pulls[entry.pr].base == base, f"{entry}: base\n{self._told(ran)}"
-            assert self.at.desk.contains(there[ref], below) or base == "main", (
-                f"{entry}: not stacked\n{self._told(ran)}"
+            assert local_refs.get(ref, remote_refs.get(ref)) == remote_refs.get(ref), (
+                f"{entry}: not pushed\n{self._story(ran)}"
             )
-            below, base = there[ref], entry.branch
+            assert self.at.desk.hub.pulls[entry.pr].base == base, f"{entry}: base\n{self._story(ran)}"
+            assert self.at.desk.contains(remote_refs[ref], below) or base == "main", (
+                f"{entry}: not stacked\n{self._story(ran)}"
+            )
+            below, base = remote_refs[ref], entry.branch
 
     @invariant()
     def complete(self) -> None:
         """Every object that a ref needs is there."""
         self.at.desk.clone.git("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
 
-    def _told(self, ran: Ran | None) -> str:
+    def _story(self, ran: Ran | None) -> str:
         said = f"{ran.code}\n{ran.out}\n{ran.err}" if ran is not None else ""
         return "\n".join(
             [

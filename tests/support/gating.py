@@ -217,7 +217,7 @@ def looping(bench: Bench, *command: str) -> Iterator[Looping]:
     )  # fmt: skip
     mark = f"HOME={os.environ['HOME']}\0"
     try:
-        yield Looping(process, _told(fifo, process), mark)
+        yield Looping(process, _build_script_pid(fifo, process), mark)
     finally:
         for held in processes(mark):
             with contextlib.suppress(ProcessLookupError):
@@ -226,7 +226,7 @@ def looping(bench: Bench, *command: str) -> Iterator[Looping]:
         process.wait()
 
 
-def _told(fifo: Path, process: subprocess.Popen[bytes]) -> int:
+def _build_script_pid(fifo: Path, process: subprocess.Popen[bytes]) -> int:
     handle = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     ender = os.pidfd_open(process.pid)
     try:

@@ -393,20 +393,20 @@ class Oracle:
 
     def rebase(self, own: Sequence[Commit], base: Oid) -> tuple[Oid, Oid | None]:
         """Return the rebased tip on a base, and the commit that conflicts or None."""
-        there = replace(self.shop, path=self.place)
+        work_tree = replace(self.shop, path=self.place)
         options = ("-c", "rerere.enabled=false", "rebase", "--quiet", "--empty=keep", "--reapply-cherry-picks")
         fork, tip = own[0].parents[0], own[-1].oid
-        there.git("checkout", "--quiet", "--force", "--detach", tip)
-        there.git("clean", "-ffdxq")
+        work_tree.git("checkout", "--quiet", "--force", "--detach", tip)
+        work_tree.git("clean", "-ffdxq")
         done = subprocess.run(
             ["git", "-c", "core.hooksPath=/dev/null", *options, "--no-fork-point", "--onto", base, fork, tip],
             cwd=self.place, capture_output=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        head = oid(there.git("rev-parse", "HEAD"))
+        head = oid(work_tree.git("rev-parse", "HEAD"))
         if not done.returncode:
             return head, None
-        stopped = there.git("rev-parse", "--verify", "--quiet", "REBASE_HEAD", ok=(0, 1))
-        there.git("rebase", "--abort")
+        stopped = work_tree.git("rev-parse", "--verify", "--quiet", "REBASE_HEAD", ok=(0, 1))
+        work_tree.git("rebase", "--abort")
         return head, oid(stopped)
 
     def trees(self, base: Oid, tip: Oid) -> list[str]:
