@@ -96,11 +96,11 @@ def _above(view: View, stacked: View) -> tuple[tuple[Above, ...], list[PullReque
         if step.mutates and pr is not None:
             moved.append(pr)
         if view.stack.entries.index(entry) > position:
-            predicted.append(Above(entry, pr, step.description, here=_is_here(view.git, entry)))
+            predicted.append(Above(entry, pr, step.description, has_branch=_has_local_branch(view.git, entry)))
     return tuple(predicted), moved, stacked
 
 
-def _is_here(git: Git, entry: Entry) -> bool:
+def _has_local_branch(git: Git, entry: Entry) -> bool:
     return refs.read_ref(git, branch_ref(entry.branch)) is not None
 
 

@@ -46,7 +46,7 @@ class Above(msgspec.Struct, frozen=True):
     entry: Entry
     pr: PullRequest | None
     description: str
-    here: bool
+    has_branch: bool
 
 
 class GateLine(msgspec.Struct, frozen=True):

@@ -18,7 +18,9 @@ def markdown(book: Runbook) -> str:
     text = templates.packaged("runbook.md.j2")
     known: dict[EntryKey, PullRequest] = {book.pr.number: book.pr, **{pr.number: pr for pr, _ in book.merged}}
     known |= {each.pr.number: each.pr for each in book.above if each.pr}
-    reference = [(entry, _state_of(known.get(entry.key), here=entry == book.entry)) for entry in book.stack.entries]
+    reference = [
+        (entry, _state_of(known.get(entry.key), is_current=entry == book.entry)) for entry in book.stack.entries
+    ]
     return environment.from_string(text).render(
         {name: getattr(book, name) for name in book.__struct_fields__}
         | {
@@ -30,11 +32,11 @@ def markdown(book: Runbook) -> str:
     )
 
 
-def _state_of(pr: PullRequest | None, *, here: bool) -> str:
+def _state_of(pr: PullRequest | None, *, is_current: bool) -> str:
     if pr is None:
         return "in the stack"
     state = "draft" if pr.state is PrState.OPEN and pr.draft else pr.state.value.lower()
-    return f"{state}, this one" if here else state
+    return f"{state}, this one" if is_current else state
 
 
 def forecast_lines(book: Runbook) -> tuple[str, ...]:
