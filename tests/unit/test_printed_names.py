@@ -22,7 +22,8 @@ from trunkline.planning.misplaced_commits import Misplaced
 SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"
 PROGRAMS = re.compile(r"(?:git|gh|rm|mv|ls|less|cat|cd) ")
 NAMES = frozenset({
-    "base_name", "branch", "branch_ref", "came_from", "here", "log", "onto", "path", "remote", "tracking", "trunk",
+    "base_name", "branch", "branch_ref", "came_from", "checked_out", "current", "log", "onto", "path", "remote",
+    "tracking", "trunk",
 })  # fmt: skip
 PREPARED = {"state/journal.py": {"path"}, "steps/together.py": {"path"}}
 """Variables that are quoted before, or a path of GitHub's API."""
