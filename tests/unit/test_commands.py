@@ -22,6 +22,7 @@ from trunkline.git.git import Git
 from trunkline.steps import next_entry
 from trunkline.tasks import namespace
 from trunkline.tasks.command_line import prefix, program, start_of
+from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.landing import task_names
 from trunkline.tasks.session import TaskSession
 
@@ -126,6 +127,18 @@ def test_a_mounted_collection_says_its_own_names(
     with pytest.raises(SystemExit):
         Program(name="invoke", namespace=root).run(argv)
     assert capsys.readouterr().err.splitlines()[-1] == "next: invoke stack.rebase --skip gates"
+
+
+@pytest.mark.parametrize(("given", "words"), [({"stack": True}, ""), ({"stack": "core"}, " --stack core")])
+def test_a_bare_stack_flag_is_not_repeated_to_other_tasks(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str | bool], words: str
+) -> None:
+    """`gates --stack` gates every entry; for other tasks the flag needs a name."""
+    monkeypatch.setattr("sys.argv", ["invoke", "gates", "--stack"])
+    task = namespace["gates"]
+    assert isinstance(task, LandingTask)
+    task._called(given)
+    assert task_command("amend", "--all") == f"invoke amend --all{words}"
 
 
 def test_a_task_that_is_called_by_another_returns_the_json_object(capsys: pytest.CaptureFixture[str]) -> None:

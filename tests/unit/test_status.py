@@ -50,6 +50,21 @@ def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
         pytest.param(
             replace(_FACTS, off_base=_OFF, side=UpstreamRelation.AHEAD), State.RESTACK, id="restack before push"
         ),
+        pytest.param(replace(_FACTS, off_base=_OFF), State.RESTACK, id="off the entry below"),
+        pytest.param(replace(_FACTS, off_base=_OFF, behind_trunk=True), State.READY, id="trunk moved on"),
+        pytest.param(
+            replace(_with(draft=True), off_base=_OFF, behind_trunk=True), State.RESTACK, id="draft, trunk moved on"
+        ),
+        pytest.param(
+            replace(_FACTS, off_base=_OFF, behind_trunk=True, side=UpstreamRelation.REWRITTEN),
+            State.RESTACK,
+            id="rewritten here, trunk moved on",
+        ),
+        pytest.param(
+            replace(_FACTS, off_base=_OFF, behind_trunk=True, side=UpstreamRelation.DIVERGED),
+            State.DIVERGED,
+            id="diverged, trunk moved on",
+        ),
         pytest.param(replace(_FACTS, side=UpstreamRelation.AHEAD), State.PUSH, id="commits not pushed"),
         pytest.param(replace(_FACTS, side=UpstreamRelation.REWRITTEN), State.PUSH, id="rewritten, not pushed"),
         pytest.param(
@@ -195,6 +210,13 @@ def test_reviewers_and_their_requests(changes: dict[str, object], message: str) 
     pr = _with(**changes).pr
     assert pr is not None
     assert review_summary(pr) == message
+
+
+def test_an_approved_entry_behind_trunk_is_landed_not_rebased() -> None:
+    """A rebase would push: new CI runs, and dismissed approvals. `land` rewrites only what its merge needs."""
+    (standing,) = entry_states([replace(_FACTS, off_base=_OFF, behind_trunk=True)], gates_suffice=False)
+    assert standing.why == (*_OFF, "invoke land rewrites it only if its merge needs that")
+    assert next_command([standing], "origin") == "invoke land"
 
 
 def test_a_branch_renamed_on_github_is_reported() -> None:

@@ -162,6 +162,7 @@ def _facts(observed: ObservedStack, entry: Entry, astray: Misplaced | None, *, o
         entry.branch,
         observed.branches[entry.key].side,
         observed.off_base(entry),
+        behind_trunk=observed.behind_trunk(entry),
         holds=astray.what if astray is not None and astray.entry == entry else "",
         behind=observed.behind(entry),
         fork=fork_of(observed.pulls[entry.key], observed.repository),

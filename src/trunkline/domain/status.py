@@ -88,6 +88,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
         branch: its branch in stack.toml; "" to skip the comparison.
         side: the relation of the local branch to GitHub's head or, offline, to the tracking ref.
         off_base: why it is not on its base; () if it is, or if unknown.
+        behind_trunk: it is off its base, which is trunk, and its pull request targets trunk.
         holds: the commits of entries above that it holds, in a sentence; "" for none.
         behind: the number of commits that the local branch lacks, and why, in a sentence; "" for none.
         fork: the other repository that has its head, in a sentence; "" for none.
@@ -99,6 +100,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
     branch: str = ""
     side: UpstreamRelation = UpstreamRelation.SAME
     off_base: tuple[str, ...] = ()
+    behind_trunk: bool = False
     holds: str = ""
     behind: str = ""
     fork: str = ""
@@ -214,6 +216,8 @@ def entry_states(entries: Sequence[EntryFacts], *, gates_suffice: bool) -> tuple
     below: EntryKey | None = None  # the nearest unmerged entry below, which must land first
     for facts in entries:
         standing = _alone(facts, gates_suffice=gates_suffice)
+        if standing.state is State.RESTACK and facts.behind_trunk and facts.side not in _UNPUSHED:
+            standing = _ready_behind_trunk(facts, gates_suffice=gates_suffice) or standing
         if standing.state is State.READY and below is not None:
             standing = EntryState(facts.key, State.BLOCKED, blocker=below)
         message.append(standing)
@@ -238,6 +242,18 @@ def _alone(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
         why = f"GitHub has {facts.pr.head}, stack.toml has {facts.branch}"
         return EntryState(facts.key, State.RENAMED, (why,))
     return _for_git(facts) or _for_github(facts, gates_suffice=gates_suffice)
+
+
+def _ready_behind_trunk(facts: EntryFacts, *, gates_suffice: bool) -> EntryState | None:
+    """Return the state of an entry that GitHub would merge although trunk moved on; None: GitHub would not.
+
+    A rebase would push it: new CI runs, and dismissed approvals.
+    """
+    published = _for_github(facts, gates_suffice=gates_suffice)
+    if published.state is not State.READY:
+        return None
+    as_it_is = f"{task_command('land')} rewrites it only if its merge needs that"
+    return replace(published, why=(*published.why, *facts.off_base, as_it_is))
 
 
 def _for_git(facts: EntryFacts) -> EntryState | None:

@@ -160,7 +160,9 @@ class LandingTask(Task[Body]):
                 for name, value in given.items()
                 if name in flags
                 and (
-                    name == "stack"
+                    (
+                        name == "stack" and (value is not True or task == self.full_name)
+                    )  # without a value: all entries
                     or (name == "yes" and task in going_on)
                     or (name == "accept-unavailable" and task == "gates")
                 )
