@@ -8,7 +8,7 @@ from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
-from trunkline.domain.command import task_command
+from trunkline.domain.command import same_command, task_command
 from trunkline.domain.errors import CheckFailed, ExternalError, Paused, Refused, TrunklineError
 from trunkline.domain.names import EntryKey, PrNumber
 from trunkline.domain.native import stack_of
@@ -177,8 +177,8 @@ def _stop(view: View, found: Readiness) -> TrunklineError:
     if found.state is Ready.RED:
         return CheckFailed(what, why=why, next_command=(f"gh pr checks {number}", again))
     if found.state is Ready.CI_DOWN:
-        alone = task_command(
-            "land", "--pr", number, "--require", "gates", comment="lands on the receipts of this machine"
+        alone = same_command(
+            {"require": "gates"}, pr=number, otherwise="land", comment="lands on the receipts of this machine"
         )
         return Paused(
             what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))

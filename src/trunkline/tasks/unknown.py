@@ -68,7 +68,7 @@ def explained(error: ParseError, names: Collection[str]) -> Exit:
 
 
 def _flag_as_name(error: ParseError) -> str:
-    """Return the unknown flag that Invoke took for a positional argument: the NAME of `add --mesage x`."""
+    """Return the unknown flag that Invoke took for a positional argument: the NAME of `add --unknown x`."""
     values = [each.value for each in error.context.positional_args] if error.context is not None else []
     return next((value for value in values if str(value).startswith("-")), "")
 
