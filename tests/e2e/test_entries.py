@@ -44,8 +44,8 @@ def test_trunk_merged_into_the_entry_is_left_out_and_named(landing: Landing) -> 
     assert landing.clone.subjects("origin/main..feat/two") == ["entry struct"]
 
 
-def test_an_entry_without_commits_of_its_own_is_not_pushed(landing: Landing) -> None:
-    """Everything is in trunk already: pushing that would close the pull request for good."""
+def test_an_entry_that_trunk_contains_is_not_pushed(landing: Landing) -> None:
+    """GitHub shows the pull request as merged, so nothing is left to do; a push would bring its branch back."""
     landing.author.git("switch", "--quiet", "-C", "feat/two", landing.heads[518])
     landing.author.git("switch", "--quiet", "main")
     landing.author.git("pull", "--quiet", "origin", "main", env=landing.environment())
@@ -55,9 +55,11 @@ def test_an_entry_without_commits_of_its_own_is_not_pushed(landing: Landing) -> 
     landing.clone.git("fetch", "--quiet", "origin", env=landing.environment())
     landing.clone.git("branch", "--quiet", "feat/two", "origin/main")
     landing.author.git("push", "--quiet", "origin", "feat/two:main", env=landing.environment())
+    before = landing.remote_head("feat/two")
     ran = landing.invoke("rebase", "--pr", "519")
-    assert ran.code == 5, ran.out
-    assert landing.pr(519)["state"] in {"MERGED", "OPEN"}
+    assert ran.code == 0, ran.out
+    assert "#519 is merged already" in ran.out
+    assert (landing.pr(519)["state"], landing.remote_head("feat/two")) == ("MERGED", before)
 
 
 def test_a_squash_that_trunk_reverted_is_warned_of(landing: Landing) -> None:

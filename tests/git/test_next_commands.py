@@ -85,6 +85,20 @@ def test_status_of_a_stack_whose_lower_entry_moved(person: Typist) -> None:
     assert person("invoke status").next[-1] == "invoke rebase --pr 1"
 
 
+def test_status_of_a_ready_entry_behind_trunk(person: Typist) -> None:
+    """Trunk only moved on: `land` merges the head as it is."""
+    desk = person.desk
+    desk.hub.pulls[1].draft, desk.hub.mergeable = False, True
+    desk.trunk_commits("other", {"other.txt": "1\n"})
+    desk.clone.git("fetch", "--quiet")
+    head = desk.remote_tips()["one"]
+    shown = person("invoke status")
+    assert "invoke land rewrites it only if its merge needs that" in shown.out
+    assert shown.next == ["invoke land"]
+    assert "#1 nothing to rewrite" in person("invoke land --up-to 1 --yes").out  # this GitHub merges nothing
+    assert desk.remote_tips()["one"] == head
+
+
 @pytest.mark.parametrize("task", ["continue", "skip", "abort"])
 def test_a_run_is_ended_inside_the_work_tree_of_its_conflict(
     person: Typist, monkeypatch: pytest.MonkeyPatch, task: str
@@ -661,6 +675,8 @@ ELSEWHERE: dict[str, str] = {
     "domain/modify_operations.py:_position": LOOKS,
     "domain/modify_operations.py:_unfoldable": LOOKS,
     "domain/stack.py:Entry.no_pull_request": "tests/git/test_unsubmitted.py::test_tasks_of_one_entry",
+    "domain/status.py:_ready_behind_trunk": "tests/git/test_next_commands.py::"
+    "test_status_of_a_ready_entry_behind_trunk",
     "domain/status.py:_alone": "tests/git/test_unsubmitted.py::test_status_names_submit",
     "operations/stack_file.py:require_own": "tests/git/test_submit.py::test_a_tracked_stack_file_is_left_alone",
     "operations/stack_file.py:fill_in": LOOKS,

@@ -114,7 +114,7 @@ def _report_pulls(stack: LocalStack, repository: str, reporter: Reporter) -> Non
 
 def _report(variables: Mapping[str, str], inside: Path, place: Path, reporter: Reporter) -> None:
     path = place / "environment.sh"
-    # pipx, `uv tool` and uvx put neither invoke nor the gh of the extra `sim` on PATH.
+    # pipx, `uv tool` and uvx put no other program on PATH: not invoke, not the gh of the extra `sim`.
     programs = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
     path.write_text(programs + exports(variables), encoding="utf-8")
     reporter.progress(f"a simulated GitHub runs in {place}; Ctrl-C ends it")
