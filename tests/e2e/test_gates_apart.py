@@ -96,14 +96,14 @@ def test_settings_outside_the_tree_do_not_move_builds(
 
 def test_a_build_directory_outside_the_tree_is_not_used(bench: Bench) -> None:
     """Cargo's own template for a shared directory: what was built there for another commit makes nothing pass."""
-    bench.repo.commit("config", {".cargo/config.toml": '[build]\nbuild-dir = "{workspace-root}/../shared"\n'})
+    bench.repo.commit("config", {".cargo/config.toml": '[build]\nbuild-dir = "{workspace-root}/../outside"\n'})
     assert bench.one("build").verdict is Verdict.PASSED
     bench.commit(src__lib_rs='pub fn broken() -> u32 { "x" }\n')
     assert bench.one("build").verdict is Verdict.FAILED
-    assert not target_of("code").parent.with_name("shared").exists()
-    bench.override("build", env={"CARGO_TARGET_DIR": "../shared"})
+    assert not target_of("code").parent.with_name("outside").exists()
+    bench.override("build", env={"CARGO_TARGET_DIR": "../outside"})
     outcome = bench.one("build")
-    assert outcome.diagnosis.startswith("CARGO_TARGET_DIR=../shared moves the build out"), outcome.diagnosis
+    assert outcome.diagnosis.startswith("CARGO_TARGET_DIR=../outside moves the build out"), outcome.diagnosis
 
 
 def times(group: str) -> dict[str, int]:

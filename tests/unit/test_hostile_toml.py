@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.rust import build_places, cargo, rustup, sources, toml_text
+from trunkline.rust import build_places, cargo, cargo_settings, rustup, sources, toml_text
 
 HOSTILE = {
     "a number of 5000 digits": f"a = {'9' * 5000}",
@@ -32,7 +32,8 @@ def test_every_reader_of_a_tree(tree: Path) -> None:
     assert list(sources._crate_places(tree, tree)) == []
     assert sources._toolchain_variable(tree, tree) == {}
     assert rustup._parsed(text, tree / "rust-toolchain.toml").channel == ""
-    assert list(cargo._with_included(tree / ".cargo/config.toml")) == [text.encode()]
+    path = tree / ".cargo/config.toml"
+    assert list(cargo_settings.with_included(path)) == [(path, text.encode())]
     assert build_places._toml(tree / "Cargo.toml") == {}
     with pytest.raises(ValueError, match=r"no Cargo\.lock"):
         cargo.lock_packages(text)

@@ -51,17 +51,17 @@ def _check(status: str, conclusion: str, *annotations: str) -> EntryFacts:
             replace(_FACTS, off_base=_OFF, side=UpstreamRelation.AHEAD), State.RESTACK, id="restack before push"
         ),
         pytest.param(replace(_FACTS, off_base=_OFF), State.RESTACK, id="off the entry below"),
-        pytest.param(replace(_FACTS, off_base=_OFF, behind_trunk=True), State.READY, id="trunk moved on"),
+        pytest.param(replace(_FACTS, off_base=_OFF, on_trunk=True), State.READY, id="trunk moved on"),
         pytest.param(
-            replace(_with(draft=True), off_base=_OFF, behind_trunk=True), State.RESTACK, id="draft, trunk moved on"
+            replace(_with(draft=True), off_base=_OFF, on_trunk=True), State.RESTACK, id="draft, trunk moved on"
         ),
         pytest.param(
-            replace(_FACTS, off_base=_OFF, behind_trunk=True, side=UpstreamRelation.REWRITTEN),
+            replace(_FACTS, off_base=_OFF, on_trunk=True, side=UpstreamRelation.REWRITTEN),
             State.RESTACK,
             id="rewritten here, trunk moved on",
         ),
         pytest.param(
-            replace(_FACTS, off_base=_OFF, behind_trunk=True, side=UpstreamRelation.DIVERGED),
+            replace(_FACTS, off_base=_OFF, on_trunk=True, side=UpstreamRelation.DIVERGED),
             State.DIVERGED,
             id="diverged, trunk moved on",
         ),
@@ -214,7 +214,7 @@ def test_reviewers_and_their_requests(changes: dict[str, object], message: str) 
 
 def test_an_approved_entry_behind_trunk_is_landed_not_rebased() -> None:
     """A rebase would push: new CI runs, and dismissed approvals. `land` rewrites only what its merge needs."""
-    (standing,) = entry_states([replace(_FACTS, off_base=_OFF, behind_trunk=True)], gates_suffice=False)
+    (standing,) = entry_states([replace(_FACTS, off_base=_OFF, on_trunk=True)], gates_suffice=False)
     assert standing.why == (*_OFF, "invoke land rewrites it only if its merge needs that")
     assert next_command([standing], "origin") == "invoke land"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
@@ -81,15 +81,20 @@ def _observed(
     earlier = EarlierTips(git)
     branches = {entry.key: branch_of(project, entry, pulls, here, earlier) for entry in stack.entries}
     trunk = snapshot.trunk if snapshot else fetched
-    pulls_of = functools.partial(_pulls_of, project) if snapshot else None
+    pulls_of = _pulls_of(project) if snapshot else None
     repository = (snapshot.repository if snapshot else "") or project.repository.slug
     return ObservedStack(project, machine, trunk, fetched, pulls, branches, here, earlier, repository, pulls_of)
 
 
-def _pulls_of(project: Project, branch: BranchName) -> Sequence[PullRequest]:
-    from trunkline.github import opening  # noqa: PLC0415 -- few stacks need it
+def _pulls_of(project: Project) -> Callable[[BranchName], Sequence[PullRequest]]:
+    """Return a function that queries the pull requests of a branch, once for each branch."""
 
-    return opening.of_branch(project.github, branch)
+    def query(branch: BranchName) -> Sequence[PullRequest]:
+        from trunkline.github import opening  # noqa: PLC0415 -- few stacks need it
+
+        return opening.of_branch(project.github, branch)
+
+    return functools.cache(query)
 
 
 def _status(
@@ -162,7 +167,7 @@ def _facts(observed: ObservedStack, entry: Entry, astray: Misplaced | None, *, o
         entry.branch,
         observed.branches[entry.key].side,
         observed.off_base(entry),
-        behind_trunk=observed.behind_trunk(entry),
+        on_trunk=observed.on_trunk(entry),
         holds=astray.what if astray is not None and astray.entry == entry else "",
         behind=observed.behind(entry),
         fork=fork_of(observed.pulls[entry.key], observed.repository),

@@ -88,7 +88,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
         branch: its branch in stack.toml; "" to skip the comparison.
         side: the relation of the local branch to GitHub's head or, offline, to the tracking ref.
         off_base: why it is not on its base; () if it is, or if unknown.
-        behind_trunk: it is off its base, which is trunk, and its pull request targets trunk.
+        on_trunk: it belongs on trunk, and its pull request targets trunk.
         holds: the commits of entries above that it holds, in a sentence; "" for none.
         behind: the number of commits that the local branch lacks, and why, in a sentence; "" for none.
         fork: the other repository that has its head, in a sentence; "" for none.
@@ -100,7 +100,7 @@ class EntryFacts(msgspec.Struct, frozen=True):
     branch: str = ""
     side: UpstreamRelation = UpstreamRelation.SAME
     off_base: tuple[str, ...] = ()
-    behind_trunk: bool = False
+    on_trunk: bool = False
     holds: str = ""
     behind: str = ""
     fork: str = ""
@@ -216,7 +216,7 @@ def entry_states(entries: Sequence[EntryFacts], *, gates_suffice: bool) -> tuple
     below: EntryKey | None = None  # the nearest unmerged entry below, which must land first
     for facts in entries:
         standing = _alone(facts, gates_suffice=gates_suffice)
-        if standing.state is State.RESTACK and facts.behind_trunk and facts.side not in _UNPUSHED:
+        if standing.state is State.RESTACK and facts.on_trunk and facts.side not in _UNPUSHED:
             standing = _ready_behind_trunk(facts, gates_suffice=gates_suffice) or standing
         if standing.state is State.READY and below is not None:
             standing = EntryState(facts.key, State.BLOCKED, blocker=below)

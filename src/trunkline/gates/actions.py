@@ -118,9 +118,9 @@ def _known(gate_job: GateJob) -> dict[str, tuple[GateOutcome, Toolchain]]:
 
     The toolchain that Actions would use now is unknown here.
     """
-    if not gate_job.reuse.receipts:
+    known = gate_job.known_receipts()
+    if known is None:
         return {}
-    known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
     found, toolchains = {}, set()
     for gate in gate_job.gates:
         query = replace(proof.query_of(gate, gate_job.tree), executor="actions")
@@ -210,10 +210,8 @@ class _Run(msgspec.Struct):
     def title(self) -> str:
         """The title of the run, which identifies the commit and the gates."""
         names = ",".join(gate.name for gate in self.gates)
-        digest = hashlib.sha256(f"{self.gate_job.commit} {names} {self.gate_job.reuse.value}".encode()).hexdigest()[
-            :12
-        ]
-        return f"gates of {short(self.gate_job.commit)} ({digest})"
+        what = f"{self.gate_job.commit} {names} {self.gate_job.reuse.value}"
+        return f"gates of {short(self.gate_job.commit)} ({hashlib.sha256(what.encode()).hexdigest()[:12]})"
 
     def _runs(self) -> tuple[WorkflowRun, ...]:
         runs = workflow_runs.dispatched_runs(self.github, WORKFLOW)

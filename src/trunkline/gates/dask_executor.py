@@ -143,11 +143,7 @@ def _local_client(count: int) -> DataClient:
 def _prepared(fleet: WorkerGroup) -> Outcomes:
     """Return outcomes of gates that need not run or cannot pass; report the latter to the job."""
     gate_job = fleet.gate_job
-    known = (
-        proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
-        if gate_job.reuse.receipts
-        else None
-    )
+    known = gate_job.known_receipts()
     stopped = {
         gate.name: GateOutcome(gate.name, Verdict.UNAVAILABLE, command=gate.command_line).with_failure(missing)
         for gate in gate_job.gates
@@ -261,7 +257,7 @@ def _collected(job: _Job, future: Any, events: _GateEvents) -> GateOutcome:
     fleet, gate = job.fleet, job.gate
     if future.status == "error":
         why = events.why.get((job.number, gate.name), "each worker that ran it died")
-        return not_run(gate, f"no worker result it to an end: {why}")
+        return not_run(gate, f"no worker finished it: {why}")
     try:
         ran = dask_replies.decoded(dask_replies.GateReply, future.result(), "that ran it")
         receipt = None if ran.receipt is None else receipt_of(ran.receipt)

@@ -29,10 +29,9 @@ from trunkline.rust import bubblewrap, build_places, cargo, outside_packages, so
 from trunkline.rust.cargo import Tools
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.state.receipt_store import Store, sources_name
-from trunkline.system.files import private_directory, read_regular
+from trunkline.system.files import LONGEST, private_directory, read_regular
 
 _LINK = "120000"
-_LONGEST_LOCK = 1 << 27  # bytes; a link to a device would never end
 
 
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
@@ -261,6 +260,6 @@ def _cause(workspace: GateWorkspace, gate: Gate, attempt: Attempt, written: tupl
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(read_regular(path, _LONGEST_LOCK)).hexdigest()
+        return hashlib.sha256(read_regular(path, LONGEST)).hexdigest()
     except OSError:
         return ""

@@ -61,6 +61,10 @@ class GateJob(msgspec.Struct, frozen=True):
         """The commit's tree."""
         return self.git.tree(self.commit)
 
+    def known_receipts(self) -> proof.Known | None:
+        """Return the receipts of the tree; None: none may be reused."""
+        return proof.known_receipts(self.git, self.tree, self.settings, self.say) if self.reuse.receipts else None
+
 
 Outcomes = dict[str, GateOutcome]
 """Gate -> its outcome."""

@@ -8,6 +8,7 @@ stack.toml.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -145,6 +146,7 @@ def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[s
         say: receives a line for each ignored receipt.
     """
     found = []
+    state_now = functools.cache(outside_packages.state_of)  # receipts of several gates name the same directories
     latest = dt.datetime.now(dt.timezone.utc) + _SKEW
     for path, receipt in Store(git.state_dir()).read(tree):
         if isinstance(receipt, str):
@@ -152,7 +154,8 @@ def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[s
         elif receipt.began > latest:
             say(f"receipt {path.name} is ignored: it says that it began at {receipt.started}, which is yet to come")
         else:
-            found.append(KnownReceipt(str(path), receipt, changed=outside_packages.changed(receipt.outside)))
+            changed = outside_packages.changed(receipt.outside, state_now)
+            found.append(KnownReceipt(str(path), receipt, changed=changed))
     return Known(git, settings, tuple(found))
 
 

@@ -144,7 +144,7 @@ def _run_all_locally(gate_jobs: Sequence[GateJob]) -> list[Outcomes]:
             # Of two commits with the same tree, the first one leaves receipts for the second.
             if gate_job.tree not in {each.tree for each in gate_jobs[:number]}:
                 with slots.slot(gate_job.git, gate_job.commit) as slot:
-                    prepared[number] = _prepare(gate_job, slot, _known(gate_job))
+                    prepared[number] = _prepare(gate_job, slot, gate_job.known_receipts())
     return [_run_locally(gate_job, each) for gate_job, each in zip(gate_jobs, prepared, strict=True)]
 
 
@@ -160,14 +160,6 @@ class _Prepared(msgspec.Struct, frozen=True):
     found: Outcomes
     missing: tuple[Gate, ...]
     toolchains: Mapping[str, Toolchain]
-
-
-def _known(gate_job: GateJob) -> proof.Known | None:
-    return (
-        proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings, gate_job.say)
-        if gate_job.reuse.receipts
-        else None
-    )
 
 
 def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> _Prepared:
@@ -201,7 +193,7 @@ def _run_locally(gate_job: GateJob, prepared: _Prepared | None) -> Outcomes:
     with contextlib.ExitStack() as stack:
         server, known = None, None
         if prepared is None:
-            known = _known(gate_job)
+            known = gate_job.known_receipts()
             server = (
                 stack.enter_context(_fork_server(git)) if known is None or _something_runs(gate_job, known) else None
             )

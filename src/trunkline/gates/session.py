@@ -28,6 +28,7 @@ from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.request import HEAD_VARIABLE, OUTCOMES_VARIABLE, Request, report_units
 from trunkline.git.git import Git
 from trunkline.git.history import require_commit
+from trunkline.rust.cargo import Tools
 from trunkline.system import orphans
 from trunkline.system.files import replace_bytes
 
@@ -132,9 +133,10 @@ def _determine(
         if name in known.checked:
             return known
         gates = [run_request.gate(each) for each in dict.fromkeys([name, *chosen])]
-        proven = _proven(workspace, run_request, gates, say) if reuse.receipts else {}
+        tools = tools_for(workspace.slot.tree, run_request.root, sandbox=any(gate.sandbox for gate in gates))
+        proven = _proven(workspace, gates, tools, say) if reuse.receipts else {}
         rest = [gate for gate in gates if gate.name not in proven]
-        stopped = preflight.in_slot(rest, workspace.slot, run_request.root)
+        stopped = preflight.stopped_gates(rest, tools, preflight.place_of(workspace.slot, run_request.root))
         for outcome in stopped.values():
             say(f"{outcome.gate} will not pass ({outcome.verdict.value}): {outcome.diagnosis}")
             if outcome.fix:
@@ -146,11 +148,10 @@ def _determine(
 
 
 def _proven(
-    workspace: GateWorkspace, run_request: Request, gates: Sequence[Gate], say: Callable[[str], None]
+    workspace: GateWorkspace, gates: Sequence[Gate], tools: Tools, say: Callable[[str], None]
 ) -> dict[str, GateOutcome]:
     """Return the gates that a receipt proves; the messages about others follow when those run."""
     messages: list[str] = []
-    tools = tools_for(workspace.slot.tree, run_request.root, sandbox=any(gate.sandbox for gate in gates))
     known = proof.known_receipts(workspace.git, workspace.tree, workspace.settings, messages.append)
     found = preflight.proven(known, gates, workspace.tree, workspace.slot, tools)
     for message in messages if len(found) == len(gates) else ():

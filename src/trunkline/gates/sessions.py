@@ -123,15 +123,14 @@ def gates(session: nox.Session, gate: str) -> None:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--clean", action="store_true")
     options = parser.parse_args(session.posargs)
+    reuse = Reuse.by_flags(fresh=options.fresh, clean=options.clean)
     run = Path(os.environ[request.VARIABLE])
     message = run_session(
         _RUN_REQUEST,
         gate,
         run,
         commit=options.commit,
-        reuse=Reuse.by_flags(fresh=True, clean=options.clean)
-        if options.fresh or options.clean
-        else _RUN_REQUEST.reuse,
+        reuse=_RUN_REQUEST.reuse if reuse is Reuse.ALL else reuse,
         say=session.log,
         chosen=_chosen(sys.argv),
     )

@@ -24,7 +24,7 @@ from trunkline.domain.replay_plan import Replay
 from trunkline.domain.words import count_of
 from trunkline.git import attributes, objects, trees
 from trunkline.git.git import Git, is_old
-from trunkline.git.history import chain, read_commits
+from trunkline.git.history import chain, differing, read_commits
 from trunkline.system import process
 
 _MERGED = (0, 1)  # git-merge-tree(1): 0 clean, 1 conflicts, anything else an error
@@ -247,13 +247,7 @@ def _merged(git: Git, tree: Oid, ours: Oid, theirs: Oid) -> Merge:
         return _single(done)
     merge = _single(scratch.query(*WITHOUT_MOVED_DIRECTORIES, *arguments, ok=_MERGED, env=environment))
     # By default git reports a conflict where a moved directory takes a file along: a person must look.
-    return merge if merge.conflicts else Merge(merge.tree, _changed_paths(git, tree, merge.tree))
-
-
-def _changed_paths(git: Git, before: Oid, after: Oid) -> tuple[str, ...]:
-    """Return the paths in which two trees differ."""
-    done = git.query("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
-    return tuple(path for path in done.text.split("\0") if path)
+    return merge if merge.conflicts else Merge(merge.tree, differing(git, tree, merge.tree))
 
 
 def _single(done: process.Completed) -> Merge:

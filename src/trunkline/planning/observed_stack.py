@@ -95,11 +95,11 @@ class ObservedStack(msgspec.Struct, frozen=True):
         lacks = len(history.reachable(git, [base], [head]))
         return (*why, f"{counted(lacks)} of {name} not in it")
 
-    def behind_trunk(self, entry: Entry) -> bool:
-        """Return whether an entry is off its base, which is trunk, and its pull request targets trunk."""
+    def on_trunk(self, entry: Entry) -> bool:
+        """Return whether an entry belongs on trunk, and its pull request targets trunk."""
         lowest = all(self._merged(each) for each in self.project.stack.below(entry))
         pr = self.pulls[entry.key]
-        return lowest and pr is not None and pr.base == self.project.stack.trunk and bool(self.off_base(entry))
+        return lowest and pr is not None and pr.base == self.project.stack.trunk
 
     def behind(self, entry: Entry) -> str:
         """Return the number of commits that the local branch lacks and why, in a sentence; "" if it lacks none."""

@@ -8,16 +8,14 @@ of other commits.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from trunkline.rust import toml_text
+from trunkline.rust import cargo_settings, toml_text
 
-_CONFIGURATIONS = (".cargo/config", ".cargo/config.toml")
 _VARIABLES = {
     "target-dir": ("CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"), "build-dir": ("CARGO_BUILD_BUILD_DIR",),
 }  # fmt: skip
-_DEEPEST = 10  # the depth limit of configuration files that include one another
 
 
 def workspace_root(top: Path, cwd: Path) -> Path:
@@ -125,52 +123,17 @@ def outside(top: Path, root: str, argv: Sequence[str], env: Mapping[str, str]) -
 
 def _inner(top: Path, cwd: Path) -> list[tuple[Path, dict[str, object]]]:
     """Return the `[build]` tables of the configurations in a work tree, nearest first."""
-    return _builds(_tables(_inner_files(top, cwd)))
+    return _builds(path for path in cargo_settings.places(cwd) if top in path.parents)
 
 
 def _outer(top: Path) -> list[tuple[Path, dict[str, object]]]:
     """Return the `[build]` tables of the configurations outside a work tree."""
-    return _builds(_tables(_outer_files(top)))
+    return _builds(cargo_settings.places(top.parent))
 
 
-def configurations(top: Path, cwd: Path) -> list[tuple[Path, dict[str, object]]]:
-    """Return cargo's configurations for a directory of a work tree, nearest first, those outside the tree included.
-
-    Each comes with the directory from which its paths start.
-    """
-    return _tables([*_inner_files(top, cwd), *_outer_files(top)])
-
-
-def _inner_files(top: Path, cwd: Path) -> list[tuple[Path, Path]]:
-    folders = [folder for folder in (cwd, *cwd.parents) if folder == top or top in folder.parents]
-    return [(folder / name, folder) for folder in folders for name in _CONFIGURATIONS]
-
-
-def _outer_files(top: Path) -> list[tuple[Path, Path]]:
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    places = [(parent / name, parent) for parent in top.parents for name in _CONFIGURATIONS]
-    return [*places, *((home / Path(name).name, home.parent) for name in _CONFIGURATIONS)]
-
-
-def _builds(tables: Sequence[tuple[Path, dict[str, object]]]) -> list[tuple[Path, dict[str, object]]]:
-    found = ((base, values.get("build", {})) for base, values in tables)
+def _builds(files: Iterable[Path]) -> list[tuple[Path, dict[str, object]]]:
+    found = ((base, values.get("build", {})) for base, values in cargo_settings.tables(files))
     return [(base, build) for base, build in found if isinstance(build, dict)]
-
-
-def _tables(files: Sequence[tuple[Path, Path]]) -> list[tuple[Path, dict[str, object]]]:
-    return [found for path, base in files for found in _with_included(path, base)]
-
-
-def _with_included(path: Path, base: Path, depth: int = 0) -> Iterator[tuple[Path, dict[str, object]]]:
-    """Yield a configuration file and those that it includes, each with the directory of its paths."""
-    values = _toml(path)
-    yield base, values
-    included = values.get("include", [])
-    for each in included if isinstance(included, list) else [included]:
-        name = each.get("path") if isinstance(each, dict) else each
-        if isinstance(name, str) and depth < _DEEPEST:
-            inner = path.parent / name
-            yield from _with_included(inner, inner.parent.parent, depth + 1)
 
 
 def _places(builds: Sequence[tuple[Path, dict[str, object]]], key: str, workspace: Path) -> list[Path | None]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.receipt import Toolchain
 from trunkline.domain.workspace import Workspace
-from trunkline.rust import rustup, toml_text
+from trunkline.rust import cargo_settings, rustup, toml_text
 from trunkline.rust.cargo_output import CargoOutput, subcommand_of, toolchain_argument
 from trunkline.system import installing, process
-from trunkline.system.files import read_regular
+from trunkline.system.files import LONGEST, read_regular
 
 _QUERY_SECONDS = 60.0
 _FORMAT_SECONDS = 600.0
@@ -35,8 +34,6 @@ PASSED_THROUGH = (
 )  # fmt: skip
 _SERVER_SECONDS = 60.0
 _OF_FMT_AND_CLIPPY = ("rustfmt.toml", ".rustfmt.toml", "clippy.toml", ".clippy.toml")
-_LONGEST = 1 << 27  # bytes of a source; a link to a device would never end
-_DEEPEST = 10  # the depth limit of configuration files that include one another
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
 
 
@@ -214,35 +211,19 @@ def outer_config(tree: Path) -> str:
     mirrors and proxies, so gates must see them; but they can also set flags, so receipts contain
     their hash. rustfmt and clippy read every parent directory too, and rustfmt the home directory.
     """
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    folders = [*(parent / ".cargo" for parent in tree.parents), home]
     digest = hashlib.sha256()
     found = False
-    for path in dict.fromkeys(folder / name for folder in folders for name in ("config.toml", "config")):
-        for text in _with_included(path):
-            digest.update(text + b"\0")
+    for path in cargo_settings.places(tree.parent):
+        for _, content in cargo_settings.with_included(path):
+            digest.update(content + b"\0")
             found = True
     own = Path.home()
     folders = [*tree.parents, own, own / ".config/rustfmt"]
     for path in dict.fromkeys(folder / name for folder in folders for name in _OF_FMT_AND_CLIPPY):
         with contextlib.suppress(OSError):
-            digest.update(b"%s\0%s\0" % (path.name.encode(), read_regular(path, _LONGEST)))
+            digest.update(b"%s\0%s\0" % (path.name.encode(), read_regular(path, LONGEST)))
             found = True
     return digest.hexdigest() if found else ""
-
-
-def _with_included(path: Path, depth: int = 0) -> Iterator[bytes]:
-    """Yield the content of a configuration file and of the files that it includes."""
-    try:
-        text = path.read_bytes()
-    except OSError:
-        return
-    yield text
-    included = (toml_text.parsed(text.decode("utf-8", "replace")) or {}).get("include", [])
-    for each in included if isinstance(included, list) else [included]:
-        name = each.get("path") if isinstance(each, dict) else each
-        if isinstance(name, str) and depth < _DEEPEST:
-            yield from _with_included(path.parent / name, depth + 1)
 
 
 def workspace(root: Path) -> Workspace | None:
@@ -279,6 +260,6 @@ _NO_LIBRARY = frozenset({"bin", "test", "bench", "example", "custom-build"})
 
 def _has_tests(path: Path) -> bool:
     try:
-        return b"#[test]" in read_regular(path, _LONGEST)
+        return b"#[test]" in read_regular(path, LONGEST)
     except OSError:
         return False

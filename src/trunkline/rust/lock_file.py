@@ -15,12 +15,11 @@ from trunkline.domain.names import Oid, oid
 from trunkline.git.git import Git
 from trunkline.git.state_directory import work_dir
 from trunkline.rust import sources
-from trunkline.system.files import private_directory, read_inside
+from trunkline.system.files import LONGEST, private_directory, read_inside
 
 NAME = "Cargo.lock"
 
 
-_LONGEST = 1 << 27  # bytes
 _FILES = frozenset({"100644", "100755"})
 
 
@@ -55,7 +54,7 @@ def regenerate(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, 
                 return None
             try:
                 # Code of the tree could have replaced it by a link, in the sandbox too.
-                content = read_inside(tree, PurePosixPath(path), _LONGEST)
+                content = read_inside(tree, PurePosixPath(path), LONGEST)
             except OSError:
                 return None
             blob = git.query("hash-object", "-w", "--stdin", stdin=content).text

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from trunkline.rust import build_places, toml_text
+from trunkline.rust import cargo_settings, toml_text
 
 _MOST = 50_000  # files; a manifest may name a directory as large as the whole machine
 _BUILT = frozenset({"target", ".git"})
@@ -33,7 +33,7 @@ def states(top: Path, root: str, manifests: Iterable[str], links: Iterable[str] 
     top = Path(os.path.realpath(top))
     waiting = [_place(top, each) for each in links]
     waiting += [place for name in manifests for place in _named_by((top / name).parent)]
-    waiting += _configured(top, Path(os.path.normpath(top / root)))
+    waiting += _configured(Path(os.path.normpath(top / root)))
     found: dict[str, str] = {}
     while waiting:
         place = waiting.pop()
@@ -61,9 +61,14 @@ def state_of(directory: str) -> str:
     return digest.hexdigest()
 
 
-def changed(recorded: Mapping[str, str]) -> str:
-    """Return the first of these directories that is not in the recorded state, or ""."""
-    return next((place for place, state in recorded.items() if not state or state_of(place) != state), "")
+def changed(recorded: Mapping[str, str], state_now: Callable[[str], str] = state_of) -> str:
+    """Return the first of these directories that is not in the recorded state, or "".
+
+    Args:
+        recorded: directory -> its state in a receipt.
+        state_now: returns the present state of a directory; a cached `state_of` for several receipts.
+    """
+    return next((place for place, state in recorded.items() if not state or state_now(place) != state), "")
 
 
 def _line(path: str) -> bytes:
@@ -75,8 +80,8 @@ def _line(path: str) -> bytes:
     return b"%s\0%s\0" % (os.fsencode(path), repr(facts).encode())
 
 
-def _configured(top: Path, cwd: Path) -> Iterator[Path]:
-    for base, values in build_places.configurations(top, cwd):
+def _configured(cwd: Path) -> Iterator[Path]:
+    for base, values in cargo_settings.tables(cargo_settings.places(cwd)):
         paths = values.get("paths")
         yield from (
             _place(base, each) for each in (paths if isinstance(paths, list) else ()) if isinstance(each, str)

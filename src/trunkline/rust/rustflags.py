@@ -9,7 +9,6 @@ to the right source. `cargo config get` is not stable, and does not evaluate `cf
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from trunkline.domain.errors import ExternalError
 from trunkline.domain.flags import ENCODED, RUSTDOCFLAGS, RUSTFLAGS, Flags
+from trunkline.rust import cargo_settings
 from trunkline.rust.cargo_output import subcommand_of, toolchain_argument
 from trunkline.system import process
 
@@ -28,7 +28,6 @@ _MANIFEST = (
 # A replacement for a compiler: it appends its arguments to a file, one record per call.
 _STAND_IN = "#!/bin/sh\n{ printf '%s\\037' NAME \"$@\"; printf '\\036'; } >> \"${0%/*}/calls\"\n"
 _MARK = "--cfg=trunkline_marks_where_flags_stand"
-_NAMES = ("config.toml", "config")
 _PASSED_ON = frozenset({"--config", "--target", "-Z"})
 
 _Calls = dict[tuple[str, str], tuple[str, ...]]
@@ -52,17 +51,11 @@ def may_be_set(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> bool:
     if subcommand_of(argv) in {"", "fmt"}:
         return False
     variables = any(name.startswith(("CARGO_", "RUST")) and name.endswith("FLAGS") for name in env)
-    return variables or "--config" in argv or any(_may_name_flags(path) for path in configuration_files(cwd))
-
-
-def configuration_files(cwd: Path) -> Iterator[Path]:
-    """Yield the configuration files that cargo reads in a directory, nearest first.
-
-    Files that those include are not among them.
-    """
-    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    folders = [*(folder / ".cargo" for folder in (cwd, *cwd.parents)), home]
-    yield from (path for folder in dict.fromkeys(folders) for name in _NAMES if (path := folder / name).is_file())
+    return (
+        variables
+        or "--config" in argv
+        or any(_may_name_flags(path) for path in cargo_settings.places(cwd) if path.is_file())
+    )
 
 
 def _may_name_flags(path: Path) -> bool:

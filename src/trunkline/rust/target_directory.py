@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.system.files import read_regular, remove_tree
+from trunkline.system.files import LONGEST, read_regular, remove_tree
 
 _UNIT = re.compile(r"(.+)-([0-9a-f]{16})")
 _ARTIFACT_HASH = re.compile(r"-([0-9a-f]{16})(?:\.|$)")
@@ -24,7 +24,6 @@ _DECLARES = re.compile(rb"^cargo::?rerun-if-", re.MULTILINE)
 _CHANGED = re.compile(rb"^cargo::?rerun-if-changed=(.*)$", re.MULTILINE)
 _OF_PROFILE = frozenset({".fingerprint", "build", "deps", "incremental"})
 _OF_TARGET = frozenset({".rustc_info.json", ".rustdoc_fingerprint.json", "CACHEDIR.TAG", "doc"})
-_LONGEST = 1 << 27  # bytes; code under test may replace a record by a device
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -199,7 +198,7 @@ def declared_inputs(unit: Unit) -> list[str] | None:
     None: none, so any file may be an input.
     """
     try:
-        output = read_regular(unit.build / "output", _LONGEST)
+        output = read_regular(unit.build / "output", LONGEST)
     except OSError:
         return None
     if not _DECLARES.search(output):
@@ -230,7 +229,7 @@ def inputs(profile: Path, units: Collection[Unit]) -> dict[Unit, list[str] | Non
 def _dep_info(path: Path) -> list[str] | None:
     """Return the inputs in a dep-info file: each has its own line, `PATH:`, with escaped spaces."""
     try:
-        text = read_regular(path, _LONGEST).decode("utf-8", "surrogateescape")
+        text = read_regular(path, LONGEST).decode("utf-8", "surrogateescape")
     except OSError:
         return None
     lines = (line for line in text.split("\n") if line.endswith(":") and not line.startswith("#"))

@@ -16,7 +16,7 @@ from trunkline.domain.errors import TrunklineError
 from trunkline.git.git import Git
 from trunkline.rust import build_places, cargo
 from trunkline.rust.manifests import Package, packages
-from trunkline.system.files import read_regular
+from trunkline.system.files import LONGEST, read_regular
 
 _REGULAR = frozenset({"100644", "100755"})
 _SUBMODULE = "160000"
@@ -46,7 +46,6 @@ _NOT_INCLUDED = frozenset(
     {"Cargo.toml", "clippy.toml", ".clippy.toml", "rustfmt.toml", ".rustfmt.toml", "stack.toml"}
 )
 _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
-_LONGEST = 1 << 27  # bytes; a link to a device would never end
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -158,7 +157,7 @@ class TreeFacts:
         """Return whether a file matches, or cannot be read."""
         for path in paths:
             try:
-                if pattern.search(read_regular(self.top / path, _LONGEST)):
+                if pattern.search(read_regular(self.top / path, LONGEST)):
                     return True
             except OSError:
                 return True
@@ -253,7 +252,7 @@ class TreeFacts:
         found: set[tuple[str, str]] = set()
         for base in self._bases:
             try:
-                found |= cargo.lock_packages(read_regular(Path(base) / "Cargo.lock", _LONGEST).decode("utf-8"))
+                found |= cargo.lock_packages(read_regular(Path(base) / "Cargo.lock", LONGEST).decode("utf-8"))
             except (OSError, ValueError):
                 continue
         return found

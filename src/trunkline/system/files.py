@@ -84,6 +84,10 @@ _ODD_KINDS = (
 )  # fmt: skip
 
 
+LONGEST = 1 << 27
+"""The most bytes to read of a file that others may have replaced: a link to a device would never end."""
+
+
 def read_regular(path: Path, limit: int) -> bytes:
     """Return the content of a regular file, following links; never block on a FIFO or a device.
 

@@ -148,8 +148,9 @@ class LandingTask(Task[Body]):
     def _called(self, given: Mapping[str, str | bool]) -> None:
         """Configure following commands with the program, the prefix and the flags of this call.
 
-        Repeated flags are `--stack`, `--yes` for commands that continue an approved run, and
-        `--accept-unavailable` for `gates`, which would stop at once without it.
+        Repeated flags are `--stack` (without a value, only for the same task), `--yes` for commands
+        that continue an approved run, and `--accept-unavailable` for `gates`, which would stop at
+        once without it.
         """
         from trunkline.tasks.landing import taken_flags, task_names
 
@@ -160,9 +161,7 @@ class LandingTask(Task[Body]):
                 for name, value in given.items()
                 if name in flags
                 and (
-                    (
-                        name == "stack" and (value is not True or task == self.full_name)
-                    )  # without a value: all entries
+                    (name == "stack" and (value is not True or task == self.full_name))
                     or (name == "yes" and task in going_on)
                     or (name == "accept-unavailable" and task == "gates")
                 )
