@@ -104,6 +104,24 @@ def test_a_branch_that_sync_keeps(person: Typist, monkeypatch: pytest.MonkeyPatc
     assert person.desk.tips().keys() == {"three"}
 
 
+def test_a_branch_whose_pull_request_was_closed_by_hand(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its changes landed, so the stack is done; `sync` keeps the branch, and `status` does not lead back to it."""
+    monkeypatch.setattr(sync, "next_stack", lambda *_, **__: None)
+    desk = person.desk
+    for number in (1, 2):
+        desk.merge(number)
+    desk.author.git("fetch", "--quiet")
+    desk.author.git("switch", "--quiet", "--detach", "origin/main")
+    desk.author.git("checkout", "origin/three", "--", ".")
+    desk.author.git("commit", "--quiet", "--message", "three, by hand")
+    desk.author.git("push", "--quiet", "origin", "HEAD:main")
+    desk.hub.pulls[3].state = PrState.CLOSED
+    desk.clone.git("fetch", "--quiet")
+    person.follow(person("invoke status"), "domain/status.py:next_command", "invoke sync")
+    assert desk.tips().keys() == {"three"}
+    assert person("invoke status").next == []
+
+
 def test_gates_of_a_stack_leave_out_merged_entries(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a response of GitHub they are gated too, and a line reports it."""
     person.desk.merge(1)

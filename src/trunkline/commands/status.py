@@ -35,6 +35,7 @@ from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.planning import misplaced_commits
 from trunkline.planning.known_heads import refs_of
+from trunkline.planning.merged_branch import is_deletable
 from trunkline.planning.misplaced_commits import Misplaced
 from trunkline.planning.observed_stack import ObservedStack, branch_of
 
@@ -120,7 +121,10 @@ def _status(
     stands = described(run) if run is not None else None
     leave_for = stack.trunk if any(row.current for row in rows) else ""
     done = not any(state.state is not State.MERGED for state in states)
-    untidy = done and any(_is_left(project.git, observed, entry) for entry in stack.entries)
+    untidy = done and any(
+        is_deletable(project.git, observed.pulls[entry.key], local_state(project.git, entry.branch))
+        for entry in stack.entries
+    )
     usual = next_command(states, _source(project.git, stack.remote, states), leave_for=leave_for, untidy=untidy)
     command = stands.commands[0] if stands else astray.command if astray else usual
     open_ = [pr.number for pr in observed.pulls.values() if pr is not None and pr.state is PrState.OPEN]
@@ -145,17 +149,6 @@ def _source(git: Git, remote: str, states: Sequence[EntryState]) -> str:
     configured = git.query("config", "--get-all", f"remote.{remote}.fetch", ok=(0, 1)).lines
     complete = everything in {each.removeprefix("+") for each in configured}
     return shlex.quote(remote) if complete else f"{shlex.quote(remote)} {shlex.quote(f'+{everything}')}"
-
-
-def _is_left(git: Git, observed: ObservedStack, entry: Entry) -> bool:
-    """Return whether `sync` would delete the local branch of a merged entry."""
-    tip, pr = observed.branches[entry.key].ours, observed.pulls[entry.key]
-    return (
-        tip is not None
-        and pr is not None
-        and history.is_ancestor(git, tip, pr.head_oid)
-        and not local_state(git, entry.branch).use
-    )
 
 
 def _facts(observed: ObservedStack, entry: Entry, astray: Misplaced | None, *, offline: bool) -> EntryFacts:

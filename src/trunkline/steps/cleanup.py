@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from typing import TypeGuard
 
 from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
-from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
-from trunkline.git import history, local_refs, push
+from trunkline.git import local_refs, push
 from trunkline.git.git import Git
 from trunkline.github import opening
+from trunkline.planning.merged_branch import is_deletable, is_merged, reason_to_stay
 
 
 def plan(view: View, landing: Collection[Entry]) -> Step:
@@ -31,7 +31,7 @@ def plan(view: View, landing: Collection[Entry]) -> Step:
     merged = [
         entry for entry in view.stack.entries
         if entry in landing
-        or (_is_merged(world.snapshot.pr(entry.key)) and branch_ref(entry.branch) in world.remote_refs)
+        or (is_merged(world.snapshot.pr(entry.key)) and branch_ref(entry.branch) in world.remote_refs)
     ]  # fmt: skip
     commands = tuple(f"git push {shlex.quote(remote)} --delete {shlex.quote(entry.branch)}" for entry in merged)
     description = "delete the branches that are merged whole and hold nothing else"
@@ -46,7 +46,10 @@ def plan_locally(view: View) -> Step | None:
     Args:
         view: the stack.
     """
-    gone = [entry for entry in view.stack.entries if _is_deletable(view.of(entry))]
+    gone = [
+        entry for entry in view.stack.entries
+        if is_deletable(view.git, view.world.snapshot.pr(entry.key), view.of(entry).local)
+    ]  # fmt: skip
     if not gone:
         return None
     commands = tuple(f"git branch -D {shlex.quote(entry.branch)}" for entry in gone)
@@ -64,37 +67,18 @@ def run_locally(context: Context, step_context: StepContext) -> Outcome:
     for entry in context.stack.entries:
         entry_context = context.of(entry)
         view = entry_context.view()
-        if view.local.local is None or not _is_merged(view.world.snapshot.pr(entry.key)):
+        local, pr = view.local, view.world.snapshot.pr(entry.key)
+        if local.local is None or not is_merged(pr):
             continue
-        if _is_deletable(view):
-            _delete_here(view.git, step_context, entry, view.local.local)
+        reason = reason_to_stay(view.git, pr, local)
+        if not reason:
+            _delete_here(view.git, step_context, entry, local.local)
             context.observer.invalidate(Part.LOCAL)
             gone.append(str(entry.branch))
         else:
-            kept.append(f"{entry.branch} stays: {_reason_to_stay(view)}")
+            kept.append(f"{entry.branch} stays: {reason}")
     message = f"deleted {', '.join(gone)}" if gone else "nothing to delete"
     return Outcome("tidied", message, StepStatus.DONE if gone else StepStatus.NOTHING, tuple(kept), {"deleted": gone})
-
-
-def _is_merged(pr: PullRequest | None) -> TypeGuard[PullRequest]:
-    """Return whether GitHub merged a pull request; one closed by hand does not count."""
-    return pr is not None and pr.state is PrState.MERGED and bool(pr.merged_at)
-
-
-def _is_deletable(view: View) -> bool:
-    """Return whether the local branch of an entry is merged whole, and not in use."""
-    pr = view.world.snapshot.pr(view.entry.key)
-    return view.local.local is not None and _is_merged(pr) and not _reason_to_stay(view)
-
-
-def _reason_to_stay(view: View) -> str:
-    """Return why the local branch of a merged entry is kept, or ""."""
-    local, pr = view.local, view.world.snapshot.pr(view.entry.key)
-    if local.local is None or pr is None:
-        return ""
-    if not history.is_ancestor(view.git, local.local, pr.head_oid):
-        return f"it holds {short(local.local)}, which is not part of what was merged"
-    return local.use
 
 
 def _delete_here(git: Git, step_context: StepContext, entry: Entry, tip: Oid) -> None:
@@ -113,12 +97,12 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.observer.invalidate()
     gone, kept = [], []
     pulls = context.world().snapshot
-    merged = [entry.branch for entry in context.stack.entries if _is_merged(pulls.pr(entry.key))]
+    merged = [entry.branch for entry in context.stack.entries if is_merged(pulls.pr(entry.key))]
     based = opening.based_on(context.github, merged)
     for entry in context.stack.entries:
         entry_context = context.of(entry)
         pr = context.world().snapshot.pr(entry.key)
-        if not _is_merged(pr):
+        if not is_merged(pr):
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
         reason = _reason_to_keep(entry_context.view(), pr, based.get(entry.branch, ()))
         try:
