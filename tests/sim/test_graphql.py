@@ -40,11 +40,15 @@ def one(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_pull_requests_that_a_branch_had(octo: Octo) -> None:
-    """GitHub's schema has the query, and the simulator's response fits: of another branch there are none."""
-    github = GitHub(Repository("github.com", *octo.slug.split("/")), octo.clone.path)
+    """GitHub's schema has the query, and the simulator's response fits: of another branch there are none.
+
+    The remote's URL may have another case than GitHub's name of the repository.
+    """
+    owner, name = octo.slug.split("/")
+    github = GitHub(Repository("github.com", owner.upper(), name), octo.clone.path)
 
     def send(query: str, variables: Mapping[str, Any], kind: type[Any], read: Callable[[Any], Any]) -> Any:
-        answer = octo.graphql(query, variables)
+        answer = octo.graphql(query, {**variables, "owner": owner})  # GitHub ignores case here
         assert "errors" not in answer, answer["errors"]
         return read(decode(answer["data"], kind))
 

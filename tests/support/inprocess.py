@@ -273,7 +273,8 @@ class Hub:
         return {
             "id": "", "number": pr.number, "title": pr.title, "url": "", "state": pr.state.value, "isDraft": pr.draft,
             "body": pr.body, "baseRefName": pr.base, "headRefName": pr.head, "headRefOid": pr.head_oid,
-            "headRepository": {"nameWithOwner": pr.head_repository}, "mergedAt": pr.merged_at, "mergeCommit": merge,
+            "headRepository": {"nameWithOwner": pr.head_repository}, "isCrossRepository": False,
+            "mergedAt": pr.merged_at, "mergeCommit": merge,
             "timelineItems": {"nodes": pushed}, "commits": {"totalCount": 0, "nodes": []},
         }  # fmt: skip
 

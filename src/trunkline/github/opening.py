@@ -38,8 +38,12 @@ class _Answer(Node, frozen=True):
     repository: dict[str, Connection[_Open]]
 
 
+class _OfBranch(PullRequestNode, frozen=True, kw_only=True):
+    is_cross_repository: bool
+
+
 class _PullsAnswer(Node, frozen=True):
-    repository: dict[str, Connection[PullRequestNode]]
+    repository: dict[str, Connection[_OfBranch]]
 
 
 class _Created(Resource, frozen=True):
@@ -95,13 +99,13 @@ def of_branch(github: GitHub, branch: BranchName) -> tuple[PullRequest, ...]:
     query = (
         "query PullsOfBranch($owner: String!, $name: String!, $branch: String!)"
         " { repository(owner: $owner, name: $name) { pullRequests(headRefName: $branch, first: 10,"
-        " orderBy: { field: CREATED_AT, direction: DESC }) { nodes { ...entry } } } }" + ENTRY
+        " orderBy: { field: CREATED_AT, direction: DESC }) { nodes { ...entry isCrossRepository } } } }" + ENTRY
     )
     variables = {"owner": github.repository.owner, "name": github.repository.name, "branch": str(branch)}
 
     def read(answer: _PullsAnswer) -> tuple[PullRequest, ...]:
-        found = (node.of_domain() for node in answer.repository["pullRequests"].visible)
-        return tuple(pr for pr in found if pr.head_repository == github.repository.slug)
+        found = answer.repository["pullRequests"].visible
+        return tuple(node.of_domain() for node in found if not node.is_cross_repository)
 
     return github.graphql(query, variables, _PullsAnswer, read)
 
