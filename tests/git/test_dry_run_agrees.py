@@ -9,9 +9,11 @@ import pytest
 
 from support.inprocess import Desk, desk
 from trunkline.commands import rebase, restack, undo
+from trunkline.context import open_run
 from trunkline.domain.changes import LocalMoved, NoteChanged, RemoteMoved, StateChanged, is_different
 from trunkline.domain.step import Plan, StepName
 from trunkline.planning.run_changes import changes_of
+from trunkline.state import journal
 
 Prepare = Callable[[Desk], object]
 
@@ -93,6 +95,20 @@ def test_restack_and_its_undo(stack: Desk, prepare: Prepare) -> None:
     assert reverted == expected
     undo.run(found)
     assert recorded(stack) == reverted
+
+
+def test_the_name_of_an_undo(stack: Desk) -> None:
+    """The undo of a restack that moved one branch is named after that branch's pull request."""
+    _up_to_date(stack)
+    stack.clone.git("fetch", "--quiet")
+    stack.clone.git("switch", "--quiet", "three")
+    stack.clone.commit("three goes on", {"three-more.txt": "1\n"})
+    stack.clone.git("switch", "--quiet", "main")
+    stack.restack()
+    found = undo.find(stack.quiet, cwd=stack.clone.path)
+    assert found is not None
+    undo.run(found)
+    assert open_run.name_of(next(iter(journal.runs(found.context.state)))) == "undo of #3 three"
 
 
 @pytest.mark.parametrize(("prepare", "pr"), [(_trunk_moved, 1), (_bottom_merged, 2), (_up_to_date, 1)])

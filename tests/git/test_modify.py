@@ -15,6 +15,7 @@ from support.inprocess import STACK, Desk, desk, kill_at, refusal
 from support.typist import Typist, typist
 from trunkline.commands import modify, rewriting
 from trunkline.domain.modify_operations import Operation
+from trunkline.domain.names import oid, short
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import PUBLISHING, StepName
 from trunkline.engine import RunResult
@@ -226,7 +227,7 @@ def test_conflict_is_foreseen(stack: Desk, own: Path) -> None:
     stack.clone.git("switch", "--quiet", "main")
     before = stack.tips()
     error = refusal(lambda: modified(stack, kind="move", name="3", onto="1"))
-    assert "#3 three" in error.what
+    assert error.what == f'#3 three: {short(oid(stack.clone.head("three")))} "three 3" does not apply at its new place'
     assert "two.txt" in error.why
     assert stack.tips() == before
     assert own.read_text() == COMMENTED

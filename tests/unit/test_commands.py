@@ -97,6 +97,7 @@ def test_a_command_of_ours() -> None:
     assert other.argv[4:] == ("--pr", "520", "--stack", "kv"), "the approval was for #519"
     assert task_command("continue") == "invoke -c 'x y' stack.continue"
     assert task_command("rebase", "--stack", "other", "--yes").argv[4:] == ("--stack", "other", "--yes")
+    assert task_command("rebase", "--print").argv[4:] == ("--print", "--stack", "kv")  # nothing is published
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,9 @@ def _entries(run: Run) -> str:
     begun = run.begun
     branches = run.moves or {begun.branch}
     if len(branches) == 1:
-        return PlacedEntry(begun.pr, BranchName(next(iter(branches)))).full_label
+        branch = BranchName(next(iter(branches)))
+        pr = next((each.pr for each in begun.entries if each.branch == branch), begun.pr)
+        return PlacedEntry(pr, branch).full_label
     return ", ".join(labelled(each.pr) for each in begun.entries if each.branch in branches)
 
 

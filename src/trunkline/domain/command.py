@@ -108,8 +108,8 @@ def task_command(name: str, *words: object, comment: str = "") -> Command:
     """
     given = [str(word) for word in words]
     for flag, value in _caller.repeated.get(name, {}).items():
-        if flag == "yes" and _is_of_another_entry(given):
-            continue  # it would publish what the approval was not given for
+        if flag == "yes" and ("--print" in given or _is_of_another_entry(given)):
+            continue  # nothing is published, or what the approval was not given for
         if flag == "stack" and value is True and "--pr" in given:
             continue  # every entry of the stack; the command names one
         if f"--{flag}" not in given:

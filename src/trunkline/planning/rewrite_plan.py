@@ -137,9 +137,10 @@ def _refuse_unwritable(view: View, each: OpenEntry) -> None:
 
 def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> RewriteConflict:
     source = conflict.into.source
-    what = f'"{source.subject}"' if conflict.change in conflict.into.changes[:1] else "the change"
+    commit, moved = f'{short(source.oid)} "{source.subject}"', conflict.change in conflict.into.changes[:1]
+    what = f"{commit} does not apply at its new place" if moved else f"the change does not apply at {commit}"
     return RewriteConflict(
-        f'{entry.full_label}: {what} does not apply at {short(source.oid)} "{source.subject}"',
+        f"{entry.full_label}: {what}",
         why=f"conflict in {', '.join(conflict.paths)}, predicted in memory; nothing was changed",
         next_command=instead,
     )
