@@ -339,7 +339,7 @@ def test_nox_in_an_adopting_repository(bench: Bench) -> None:
     failed = bench.nox("-s", "gates(build)", "gates(fmt)")
     assert failed.returncode == 1
     text = failed.stdout + failed.stderr
-    assert 'next: nox -s "gates(build)"' in text
+    assert 'next: nox -s "gates(build)"\n' in text
     assert "src/lib.rs:1:" in text
     assert bench.nox("-s", "gates(nothing)").returncode not in {0, 1}
 

@@ -227,7 +227,9 @@ def test_conflict_is_foreseen(stack: Desk, own: Path) -> None:
     stack.clone.git("switch", "--quiet", "main")
     before = stack.tips()
     error = refusal(lambda: modified(stack, kind="move", name="3", onto="1"))
-    assert error.what == f'#3 three: {short(oid(stack.clone.head("three")))} "three 3" does not apply at its new place'
+    assert (
+        error.what == f'#3 three: {short(oid(stack.clone.head("three")))} "three 3" does not apply at its new place'
+    )
     assert "two.txt" in error.why
     assert stack.tips() == before
     assert own.read_text() == COMMENTED

@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import nox
 
@@ -114,7 +115,7 @@ _refuse_unknown(sys.argv)
 def gates(session: nox.Session, gate: str) -> None:
     """Run one cargo gate on exactly one tree; unavailable is never passed."""
     if isinstance(_RUN_REQUEST, str):
-        session.error(_RUN_REQUEST)
+        _fail(session, _RUN_REQUEST)
     from trunkline.domain.reuse import Reuse  # noqa: PLC0415 -- not needed for `nox -l`
     from trunkline.gates.session import run_session  # noqa: PLC0415 -- not needed for `nox -l`
 
@@ -135,4 +136,12 @@ def gates(session: nox.Session, gate: str) -> None:
         chosen=_chosen(sys.argv),
     )
     if message:
-        session.error(message)
+        _fail(session, message)
+
+
+def _fail(session: nox.Session, message: str) -> NoReturn:
+    """End a session. The first line comes last: nox ends it with a full stop, which would end a printed command."""
+    what, *details = message.split("\n")
+    for line in details:
+        session.log(line)
+    session.error(what)
