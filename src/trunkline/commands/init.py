@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from trunkline.config import location, reading, trust, validation
+from trunkline.config import location, reading, trust, validation, writing
 from trunkline.config.other_tools import tracked_stacks
 from trunkline.config.reading import StackText
 from trunkline.context.loading import top_of
@@ -231,8 +231,6 @@ def write(scan: PullRequestStacks, *, track: bool = False) -> Path:
             ),
             next_command=_elsewhere(scan),
         )
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
     names = {str(stack[-1].branch): stack for stack in scan.stacks}
     gates, assumed = _gates(scan.git)
     text = writing.new_file(names, trunk=scan.trunk, remote=scan.remote, gates=gates, comments=assumed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.config import location, reading, trust, validation
+from trunkline.config import location, reading, trust, validation, writing
 from trunkline.context.loading import top_of
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
@@ -61,8 +61,6 @@ def track(cwd: Path | None = None, *, dry_run: bool = False) -> TrackedFile | No
                 f" && unset {location.VARIABLE}   # then: {task_command('init', '--track')}",
             )
         if not dry_run:
-            from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
             for each in (path, path.parent / writing.SCHEMA_PATH):
                 location.keep_untracked(git, each, untracked=False)
             trust.confirm(git, found)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import structs
 
 from trunkline.commands.init import PullRequestStacks, entry_of, refuse_second, slug_of
-from trunkline.config import reading, trust, validation
+from trunkline.config import reading, trust, validation, writing
 from trunkline.context import open_run
 from trunkline.context.loading import found_text, load_stacks
 from trunkline.domain.command import task_command
@@ -202,8 +202,6 @@ def update(scan: PullRequestStacks, checked: Sequence[Checked], *, drop: bool = 
 
 
 def _update(scan: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) -> Path:
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
     refuse_while_paused(scan, checked)
     before = trust.effective(scan.git, found_text(scan.git))
     path = before.path
@@ -230,8 +228,6 @@ def _update(scan: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) 
 
 def _without_landed(text: str, landed: Sequence[Checked], *, drop: bool) -> str:
     """Return stack.toml with named stacks marked as landed, or without them, and with their successors."""
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
     for each in landed:
         if each.following:
             text = writing.with_stack(text, str(each.following[-1].branch), each.following)

@@ -33,6 +33,7 @@ from trunkline.domain.status import (
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
+from trunkline.github import opening
 from trunkline.planning import misplaced_commits
 from trunkline.planning.known_heads import refs_of
 from trunkline.planning.merged_branch import is_deletable
@@ -91,8 +92,6 @@ def _pulls_of(project: Project) -> Callable[[BranchName], Sequence[PullRequest]]
     """Return a function that queries the pull requests of a branch, once for each branch."""
 
     def query(branch: BranchName) -> Sequence[PullRequest]:
-        from trunkline.github import opening  # noqa: PLC0415 -- few stacks need it
-
         return opening.of_branch(project.github, branch)
 
     return functools.cache(query)

@@ -18,7 +18,7 @@ from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.native import NativeStack
 from trunkline.domain.snapshot import LocalState, PullRequest, Snapshot
 from trunkline.git import history, refs
-from trunkline.github import branch_rules
+from trunkline.github import branch_rules, opening
 
 if TYPE_CHECKING:
     from trunkline.gates.proof import Surroundings
@@ -74,8 +74,6 @@ class Observer:
 
     def _pulls_of(self, branch: BranchName) -> Sequence[PullRequest]:
         """Return the pull requests that a branch had, requested once; their heads are fetched if they are missing."""
-        from trunkline.github import opening  # noqa: PLC0415 -- few stacks need it
-
         if branch not in self._outside:
             scope = self._scope
             self._outside[branch] = found = opening.of_branch(scope.github, branch)

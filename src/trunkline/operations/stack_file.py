@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from trunkline.config import reading, trust, validation
+from trunkline.config import reading, trust, validation, writing
 from trunkline.config.reading import StackText
 from trunkline.context.loading import choose_stack, found_text, load_stacks
 from trunkline.domain import records
@@ -65,8 +65,6 @@ def require_own(git: Git, trunk: str, remote: str) -> None:
     """
     found = trust.effective(git, found_text(git))
     if not found.of_trunk and not trust.is_tracked(git, found.path):
-        from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
         writing.require_tables(found.text)
         return
     copy = shlex.quote(str(git.common_dir() / reading.FILE_NAME))
@@ -90,8 +88,6 @@ def change_entries(
         change: returns the new entries, bottom first, from those of the file.
     """
     assert lock.run  # noqa: S101 -- a proof, not input
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
     before = trust.effective(git, found_text(git))
     entries = choose_stack(validation.stacks_of(before), stack).entries
     after = tuple(change(entries))
@@ -124,8 +120,6 @@ def entries_text(
         entries: the entries, bottom first.
         renamed: see `writing.with_entries`.
     """
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit takes 20 ms
-
     text = trust.effective(git, found_text(git)).text
     return text, writing.with_entries(text, stack, entries, renamed)
 
@@ -146,8 +140,6 @@ def fill_in(
     Raises:
         UsageError: the stack has no entry of that branch any more.
     """
-    from trunkline.config import writing  # noqa: PLC0415 -- tomlkit is slow to import
-
     before = trust.effective(git, found_text(git))
     entries = choose_stack(validation.stacks_of(before), stack).entries
     if all(entry.branch != branch for entry in entries):

@@ -14,6 +14,10 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from jinja2 import TemplateError, TemplateSyntaxError
+
+from trunkline.report import templates
+
 CPU_SECONDS = 5
 MEMORY = 512 * 2**20
 LONGEST = 2**20
@@ -32,10 +36,6 @@ def main() -> None:
 
 def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rendered template, or its error; see `main`."""
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 -- imported under the resource limits
-
-    from trunkline.report import templates  # noqa: PLC0415 -- imported under the resource limits
-
     try:
         parts, length = list[str](), 0
         for part in templates.environment().from_string(text).generate(_tuples(view)):
@@ -53,8 +53,6 @@ def render(text: str, view: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _message(error: Exception) -> str:
-    from jinja2 import TemplateError  # noqa: PLC0415 -- imported under the resource limits
-
     if isinstance(error, MemoryError):
         return "it takes more memory than a note may"
     return (str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}")[:300]

@@ -14,7 +14,6 @@ from trunkline.domain.errors import UsageError
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
 
-_LANGUAGE = "rust"
 # `fn NAME` and the like in `inside`: as an ast-grep pattern it would need the whole signature.
 _ITEM = re.compile(r"(fn|mod|impl|trait) ([^\s{(]+)")
 _ITEM_KINDS = {"fn": "function_item", "mod": "mod_item", "impl": "impl_item", "trait": "trait_item"}
@@ -48,13 +47,11 @@ def search(
     Raises:
         UsageError: a pattern is invalid; the error quotes ast-grep.
     """
-    from ast_grep_py import SgRoot  # noqa: PLC0415 -- optional, and 10 ms
-
     for each in (pattern, *(part for part in inside if not (part.startswith("#") or _ITEM.fullmatch(part)))):
         _refuse_invalid_pattern(each)
     found = []
     for path, source in sources.items():
-        root = SgRoot(source, _LANGUAGE).root()
+        root = _root(source)
         nodes = _find(root, pattern)
         if not nodes:
             continue  # most files have no match, and their parent modules need not be read
@@ -112,8 +109,6 @@ def _governing(path: str, read: Callable[[str], str | None]) -> Iterator[str]:
 
     https://doc.rust-lang.org/reference/items/modules.html#module-source-filenames
     """
-    from ast_grep_py import SgRoot  # noqa: PLC0415 -- as above
-
     file = PurePosixPath(path)
     if file.stem in _ROOTS:
         return
@@ -123,7 +118,7 @@ def _governing(path: str, read: Callable[[str], str | None]) -> Iterator[str]:
         if source is None:
             continue
         found = False
-        for node in SgRoot(source, _LANGUAGE).root().find_all(kind="mod_item"):
+        for node in _root(source).find_all(kind="mod_item"):
             if _text(node.field("name")) == name and node.field("body") is None:
                 found = True
                 for each in (node, *node.ancestors()):
@@ -131,6 +126,12 @@ def _governing(path: str, read: Callable[[str], str | None]) -> Iterator[str]:
         if found:
             yield from _governing(str(parent), read)
             return
+
+
+def _root(source: str) -> SgNode:
+    from ast_grep_py import SgRoot  # noqa: PLC0415 -- of the extra `checks`
+
+    return SgRoot(source, "rust").root()
 
 
 def _find(root: SgNode, pattern: AnyPattern) -> list[SgNode]:
@@ -146,17 +147,16 @@ def _refuse_invalid_pattern(pattern: AnyPattern) -> None:
     ast-grep silently accepts text that is not Rust. A check that forbids such a pattern would
     always pass.
     """
-    from ast_grep_py import SgRoot  # noqa: PLC0415 -- as above
-
+    empty = _root("")
     try:
-        _find(SgRoot("", _LANGUAGE).root(), pattern)
+        _find(empty, pattern)
     except Exception as error:  # noqa: BLE001 -- ast-grep raises Exception itself
         message = str(error).partition("\n\nStack backtrace")[0]
         raise _invalid_pattern(pattern, re.sub(r"\s+", " ", message)) from None
     if isinstance(pattern, str):
         # ast-grep reads `$NAME` as an identifier, and so does this test. Text that is not Rust
         # parses to an error node.
-        itself = SgRoot(pattern.replace("$", "µ"), _LANGUAGE).root().find(pattern=pattern)
+        itself = _root(pattern.replace("$", "µ")).find(pattern=pattern)
         if itself is None or itself.kind() == "ERROR":
             raise _invalid_pattern(pattern, "it is no Rust expression, statement or item on its own")
 

@@ -7,6 +7,7 @@ that name, or somebody else's. The packages of an extra are named instead.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import re
@@ -25,8 +26,6 @@ _MARKS = {"pipx": "pipx_metadata.json", "uv tool": "uv-receipt.toml"}
 
 def for_extra(name: str) -> str:
     """Return the command that installs the packages of one of trunkline's extras."""
-    import importlib.metadata  # noqa: PLC0415 -- its import takes 10 ms, and only errors need it
-
     marker = re.compile(rf"""extra == ['"]{re.escape(name)}['"]""")
     needed = (text.partition(";") for text in importlib.metadata.requires(_NAME) or ())
     packages = [package.strip() for package, _, condition in needed if marker.search(condition)]
@@ -51,8 +50,6 @@ def newer() -> str:
 
 def requirement() -> str:
     """Return what a pip on another machine takes for this trunkline: a version, or the address of its source."""
-    import importlib.metadata  # noqa: PLC0415 -- as above
-
     text = importlib.metadata.distribution(_NAME).read_text("direct_url.json")
     source = json.loads(text) if text else {}
     if vcs := source.get("vcs_info"):
