@@ -89,6 +89,9 @@ def test_the_end_of_a_stack(person: Typist, monkeypatch: pytest.MonkeyPatch) -> 
     assert person.desk.tips() == {}
     last = person.follow(done, "tasks/stack.py:sync", "invoke status")
     assert (last.next, "nothing is left to do" in last.out) == ([], True)
+    person.desk.clone.git("switch", "--quiet", "--create", "four", "origin/main")
+    person.desk.clone.commit("four 1", {"four.txt": "1\n"})
+    assert person("invoke status").next == ["invoke init   # four begins the next stack"]
 
 
 def test_a_branch_that_sync_keeps(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:

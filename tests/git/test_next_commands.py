@@ -643,6 +643,7 @@ ELSEWHERE: dict[str, str] = {
     "steps/together.py:_catch_up": AGAIN,
     "steps/together.py:_merged": AGAIN,
     "steps/together.py:_verified": AGAIN,
+    "commands/status.py:_begin_next": "tests/git/test_leading_on.py::test_the_end_of_a_stack",
     "commands/status.py:_unlinked": "tests/e2e/test_status.py::test_native_stacks",
     "tasks/stack.py:sync": "tests/git/test_sync.py::test_the_next_stack_begins",
     "commands/modify.py:_invalid": "tests/git/test_modify.py::test_problems_of_a_plan",

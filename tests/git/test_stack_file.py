@@ -258,6 +258,17 @@ def test_the_next_stack_after_one_that_has_landed(repo: Repo, monkeypatch: pytes
     assert (none.landed, none.differences) == (True, ())
     with pytest.raises(UsageError, match="no other stack is open"):
         init_update.refuse_unfinished(over)
+    repo.git("update-ref", "refs/remotes/origin/main", "main")
+    for branch in ("more", "four", "five"):  # more has landed: it is no entry again
+        repo.git("switch", "--quiet", "-c", branch)
+        repo.commit(branch)
+    assert init_update.check(over) == (none,)  # GitHub has no other one
+    (local,) = init_update.refuse_unfinished(over)
+    assert [each.message for each in local.differences] == ["all of it is merged; next is four five"]
+    init_update.update(over, (local,))
+    assert [(entry.number, entry.branch) for entry in load_stacks(top_of(repo.adapter))[0].entries] == [
+        (None, "four"), (None, "five")
+    ]  # fmt: skip
 
 
 SEVERAL = """\

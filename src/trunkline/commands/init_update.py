@@ -9,6 +9,7 @@ import msgspec
 from msgspec import structs
 
 from trunkline.commands.init import PullRequestStacks, entry_of, refuse_second, slug_of
+from trunkline.commands.init_local import with_local
 from trunkline.config import reading, trust, validation, writing
 from trunkline.context import open_run
 from trunkline.context.loading import found_text, load_stacks
@@ -57,8 +58,12 @@ class Checked(msgspec.Struct, frozen=True):
     following: tuple[Entry, ...] = ()
 
 
-def check(scan: PullRequestStacks) -> tuple[Checked, ...]:
+def check(scan: PullRequestStacks, *, local: bool = False) -> tuple[Checked, ...]:
     """Compare every stack of stack.toml with GitHub.
+
+    Args:
+        scan: the stacks of the pull requests.
+        local: after stacks that have all landed, local branches begin the next one if no pull request does.
 
     Raises:
         UsageError: stack.toml is missing or invalid.
@@ -71,6 +76,9 @@ def check(scan: PullRequestStacks) -> tuple[Checked, ...]:
     merged, closed = _ended(scan, declared - pulls.keys())
     following = [stack for stack in scan.stacks if not declared & {entry.pr for entry in stack if entry.pr in pulls}]
     landed = [stack for stack in stacks if all(entry.number in merged for entry in stack.entries)]
+    if local and len(landed) == len(stacks) and not following:
+        branches = {entry.branch for stack in stacks for entry in stack.entries}
+        following = list(with_local(scan, declared=branches).stacks)
     checked = []
     for stack in stacks:
         if stack in landed:
@@ -86,19 +94,20 @@ def check(scan: PullRequestStacks) -> tuple[Checked, ...]:
 
 
 def refuse_unfinished(scan: PullRequestStacks) -> tuple[Checked, ...]:
-    """Check that every entry of stack.toml is merged and that a next stack is open; compare the two.
+    """Check that every entry of stack.toml is merged and that a next stack exists; compare the two.
 
     Raises:
-        UsageError: an entry is not merged, or no other stack is open.
+        UsageError: an entry is not merged, or there is no other stack.
         ExternalError: the request for an entry's state failed.
     """
-    checked = check(scan)
+    checked = check(scan, local=True)
     if not all(each.landed for each in checked):
         refuse_second(scan.git.cwd)
     if not any(each.differences for each in checked):
         raise UsageError(
             "every entry of stack.toml is merged, and no other stack is open",
-            why="`add` begins an entry with the staged changes; open pull requests of others are no stack of yours",
+            why="`add` begins an entry with the staged changes, and `init` with the branch that is checked out, if it"
+            f" has commits above {scan.trunk}; open pull requests of others are no stack of yours",
             next_command=(task_command("add", "NAME"), f"gh pr list --repo {slug_of(scan.git, scan.remote)}"),
         )
     return checked
@@ -129,7 +138,7 @@ def _landed(stack: Stack, following: Sequence[Entry], *, closes: bool) -> Checke
     found: tuple[Difference, ...] = ()
     if following:
         message = f"all of it is merged; next is {' '.join(f'{entry.label}' for entry in following)}"
-        found = (Difference(Change.ADDED, following[0].pr, message),)
+        found = (Difference(Change.ADDED, following[0].number, message),)
     elif closes and not stack.landed:
         found = (Difference(Change.LANDED, stack.entries[0].pr, "all of it is merged"),)
     return Checked(stack, tuple(following) or stack.entries, found, landed=True, following=tuple(following))

@@ -9,6 +9,7 @@ import functools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from trunkline.commands import init_local
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.landed import recognised
@@ -125,6 +126,8 @@ def _status(
         for entry in stack.entries
     )
     usual = next_command(states, _source(project.git, stack.remote, states), leave_for=leave_for, untidy=untidy)
+    if done and not usual and not stack.name:
+        usual = _begin_next(project)
     command = stands.commands[0] if stands else astray.command if astray else usual
     open_ = [pr.number for pr in observed.pulls.values() if pr is not None and pr.state is PrState.OPEN]
     link = None if stacks is None else plan_link(open_, stacks)
@@ -135,6 +138,13 @@ def _status(
     finished = "" if command else finished
     notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked, finished)))
     return StackStatus(stack, observed.trunk, rows, command, notes, stands, link)
+
+
+def _begin_next(project: Project) -> str:
+    """Return the command that begins the next stack with the branch that is checked out; "" if it cannot."""
+    stack = project.stack
+    found = init_local.chain(project.git, stack.remote, stack.trunk, {entry.branch for entry in stack.entries})
+    return task_command("init", comment=f"{found[-1]} begins the next stack") if found else ""
 
 
 def _source(git: Git, remote: str, states: Sequence[EntryState]) -> str:

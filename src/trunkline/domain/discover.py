@@ -251,10 +251,10 @@ class Change(Enum):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One difference, with its message."""
+    """One difference, with its message; the number is None for a branch without a pull request."""
 
     change: Change
-    number: PrNumber
+    number: PrNumber | None
     message: str
 
 

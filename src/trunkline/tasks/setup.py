@@ -218,7 +218,7 @@ def _print_proposals(session: TaskSession, discovered: discover_workflow.PullReq
 def _compare(session: TaskSession, discovered: discover_workflow.PullRequestStacks, *, check: bool) -> None:
     from trunkline.commands import init_update
 
-    checked = init_update.check(discovered)
+    checked = init_update.check(discovered, local=not check)
     lines = _print_differences(session, checked)
     _print_branches(session, [branch for each in checked for branch in each.branches])
     if not lines:
