@@ -32,20 +32,18 @@ def poll(
         longest: the longest wait in seconds.
         report: receives each result before a wait.
     """
-    # Imported here: it takes 50 ms (asyncio), and most tasks do not wait.
-    from tenacity import Retrying, retry_if_result, wait_exponential  # noqa: PLC0415
+
+    def pause(state: RetryCallState) -> float:
+        return min(retry.backoff(first, state.attempt_number), longest)
 
     def before_sleep(state: RetryCallState) -> None:
         if state.outcome is not None:
             report(state.outcome.result())
 
-    polling = Retrying(
-        retry=retry_if_result(pending),
-        wait=wait_exponential(multiplier=first, max=longest),
+    return retry.repeat(
+        look,
+        again=lambda state: bool(state.outcome and not state.outcome.failed and pending(state.outcome.result())),
         stop=lambda state: bool(state.idle_for >= limit),
-        sleep=retry.sleep,
+        wait=pause,
         before_sleep=before_sleep,
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
-    result: T = polling(look)
-    return result

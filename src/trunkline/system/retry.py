@@ -50,38 +50,55 @@ def retrying(call: Callable[[], T], *, reporter: Callable[[str], None] | None = 
     try:
         return call()
     except TransientError as error:
-        if wait_for(error, 1) > LONGEST_WAIT:
-            raise
-        first = error
-    # Imported here: it takes 50 ms (asyncio), and a task without failures does not retry.
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt  # noqa: PLC0415
+        failed = [error]
 
-    def again(error: BaseException) -> bool:
-        return isinstance(error, TransientError) and wait_for(error, 1) <= LONGEST_WAIT
+    def attempt() -> T:
+        if failed:  # the first attempt is over: made without the loop, it loads no tenacity
+            raise failed.pop()
+        return call()
+
+    def again(state: RetryCallState) -> bool:
+        error = _failure(state)
+        return error is not None and wait_for(error, 1) <= LONGEST_WAIT
 
     def pause(state: RetryCallState) -> float:
-        failed = state.outcome.exception() if state.outcome else None
-        return wait_for(failed, state.attempt_number + 1) if isinstance(failed, TransientError) else 0.0
+        error = _failure(state)
+        return wait_for(error, state.attempt_number) if error is not None else 0.0
 
-    def report(error: TransientError, seconds: float) -> None:
-        if reporter is not None:
-            reporter(f"{error.what}; retrying in {seconds:g} s")
+    def report(state: RetryCallState) -> None:
+        if reporter is not None and (error := _failure(state)) is not None:
+            reporter(f"{error.what}; retrying in {pause(state):g} s")
 
-    def report_pause(state: RetryCallState) -> None:
-        failed = state.outcome.exception() if state.outcome else None
-        if isinstance(failed, TransientError):
-            report(failed, pause(state))
+    attempts = _attempts()
+    return repeat(
+        attempt, again=again, stop=lambda state: state.attempt_number >= attempts, wait=pause, before_sleep=report
+    )
 
-    rest = max(_attempts() - 1, 0)
-    if not rest:
-        raise first
-    report(first, wait_for(first, 1))
-    sleep(wait_for(first, 1))
-    retrying = Retrying(
-        retry=retry_if_exception(again), stop=stop_after_attempt(rest), wait=pause, sleep=sleep,
-        before_sleep=report_pause, reraise=True,
+
+def _failure(state: RetryCallState) -> TransientError | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, TransientError) else None
+
+
+def repeat(
+    call: Callable[[], T],
+    *,
+    again: Callable[[RetryCallState], bool],
+    stop: Callable[[RetryCallState], bool],
+    wait: Callable[[RetryCallState], float],
+    before_sleep: Callable[[RetryCallState], None],
+) -> T:
+    """Call a function while `again` holds and `stop` does not; return its last result, or raise its last error.
+
+    The other arguments are those of `tenacity.Retrying`; waits are scaled by TRUNKLINE_WAIT_FACTOR.
+    """
+    from tenacity import Retrying  # noqa: PLC0415 -- 16 ms, and most tasks neither fail nor wait
+
+    loop = Retrying(
+        retry=again, stop=stop, wait=wait, sleep=sleep, before_sleep=before_sleep,
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )  # fmt: skip
-    result: T = retrying(call)
+    result: T = loop(call)
     return result
 
 
@@ -109,7 +126,12 @@ def throttle() -> None:
 
 def wait_for(error: TransientError, failures: int) -> float:
     """Return the seconds to wait after a failure: as the server demanded, else exponential backoff."""
-    return error.wait if error.wait is not None else _FIRST_WAIT * _GROWTH ** (failures - 1)
+    return error.wait if error.wait is not None else backoff(_FIRST_WAIT, failures)
+
+
+def backoff(first: float, attempts: int) -> float:
+    """Return the seconds to wait after some attempts: the first wait, then twice as long each time."""
+    return first * _GROWTH ** (attempts - 1)
 
 
 def sleep(seconds: float) -> None:
