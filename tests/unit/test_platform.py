@@ -17,7 +17,7 @@ from trunkline.commands import init, init_files
 from trunkline.domain.discover import Discovery
 from trunkline.domain.errors import UsageError
 from trunkline.gates import jobserver, request
-from trunkline.git import fresh_tree
+from trunkline.git import checkout_settings
 from trunkline.sim import client
 
 
@@ -32,9 +32,9 @@ def test_jobs_are_processors_where_no_affinity_is_known(monkeypatch: pytest.Monk
 
 def test_the_umask_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MacOS has no /proc: read by setting it, and put back."""
-    before = fresh_tree._umask()
-    monkeypatch.setattr(fresh_tree, "_STATUS", tmp_path / "none")
-    assert fresh_tree._umask() == before == fresh_tree._umask()
+    before = checkout_settings.umask()
+    monkeypatch.setattr(checkout_settings, "_STATUS", tmp_path / "none")
+    assert checkout_settings.umask() == before == checkout_settings.umask()
 
 
 def test_whether_a_process_lives() -> None:

@@ -77,7 +77,7 @@ def test_the_verdict_of_receipts(receipts: list[Receipt], verdict: Verdict | Non
         pytest.param({"toolchain": Toolchain("", "")}, "it ran with no toolchain, now", id="no toolchain"),
         pytest.param(
             {"config_sha256": ""},
-            "the configuration of cargo, rustfmt or clippy outside the repository",
+            "settings outside the repository have changed since",
             id="configuration",
         ),
     ],

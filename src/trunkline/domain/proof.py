@@ -290,7 +290,10 @@ def outside_package(place: str) -> str:
     return f"it was compiled with {place}, which is not in the commit"
 
 
-OTHER_CONFIG = "the configuration of cargo, rustfmt or clippy outside the repository has changed since"
+OTHER_CONFIG = (
+    "settings outside the repository have changed since: those of cargo, rustfmt or clippy, those of git that change"
+    " what a checkout writes, or the paths of libraries"
+)
 
 
 def _named(then: Toolchain, now: Toolchain | None) -> str:

@@ -213,7 +213,7 @@ class Receipt:
         passed_through: names of variables that were passed through.
         toolchain: the toolchain.
         lock_sha256: SHA-256 of Cargo.lock as gated, or "" if there is none.
-        config_sha256: SHA-256 over cargo's configuration outside the tree (the user's own), or "".
+        config_sha256: SHA-256 over the settings outside the tree (`gates/outer_settings.py`), or "".
         expects: the exit code that counts as a pass.
         lacked: why it is no pass despite its exit code (no test ran for a filter), or "".
         summary: see GateOutcome.

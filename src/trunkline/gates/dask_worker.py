@@ -31,8 +31,8 @@ from trunkline.gates.dask_replies import packed, returning_json
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.invalidation import Reset
 from trunkline.gates.jobserver import inherited, pool
+from trunkline.gates.outer_settings import outer_settings
 from trunkline.git.git import Git
-from trunkline.rust import cargo
 from trunkline.state.receipt_store import Store
 from trunkline.system import logged_process
 from trunkline.system.files import private_directory
@@ -84,7 +84,7 @@ def survey(key: str, commit: str, root: str, gates: Sequence[dict[str, Any]]) ->
             toolchain = Toolchain("", "") if cause else tools.toolchain(gate.argv)
             missing = cause.to_json(gate.name) if cause else {}
             found[gate.name] = {"missing": missing, "rustc": toolchain.rustc, "cargo": toolchain.cargo}
-        return {"gates": found, "config": cargo.outer_config(slot.tree)}
+        return {"gates": found, "config": outer_settings(git, git.tree(Oid(commit)))}
 
 
 @returning_json

@@ -17,12 +17,14 @@ from msgspec import structs
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.coverage import Sources
 from trunkline.domain.flags import NO_FLAGS
+from trunkline.domain.proof import ReceiptQuery
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import diagnosis, libtest, proof, test_counts
 from trunkline.gates.attempt import Attempt, run_command
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.gate_workspace import GateWorkspace
+from trunkline.gates.outer_settings import outer_settings
 from trunkline.git import refs, signing
 from trunkline.git.git import Git
 from trunkline.rust import bubblewrap, build_places, cargo, outside_packages, sources, units
@@ -105,11 +107,11 @@ def execute(
         if cause := missing(gate, tools):
             return unavailable(gate, cause)
         toolchain = tools.toolchain(gate.argv)
-        query = proof.query_now(gate, workspace.tree, toolchain, cargo.outer_config(workspace.slot.tree))
+        query = proof.query_now(gate, workspace.tree, toolchain, outer_settings(workspace.git, workspace.tree))
         known = None if fresh else proof.known_receipts(workspace.git, workspace.tree, workspace.settings, say)
         if known is not None and (outcome := proof.reusable(known, query, gate)):
             return outcome
-    query = proof.query_now(gate, workspace.tree, toolchain, cargo.outer_config(workspace.slot.tree))
+    query = proof.query_now(gate, workspace.tree, toolchain, outer_settings(workspace.git, workspace.tree))
     with (workspace.slot.path / f"{gate.group}.lock").open("a+") as lock:
         # The group's lock before a job slot, so that a waiting gate never holds a token.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -127,7 +129,7 @@ def execute(
             return failed(gate, diagnosis.unknown_flags(unknown, own.place))
         if gate.flags != gate.under(NO_FLAGS).flags:
             say(f"{gate.name}: flags in force: {gate.flags}")
-        outcome = _run(own, gate, toolchain, say)
+        outcome = _run(own, gate, query, say)
     return proof.confirmed(proof.known_receipts(workspace.git, workspace.tree, workspace.settings), query, outcome)
 
 
@@ -139,7 +141,7 @@ def _misplaced(workspace: GateWorkspace, gate: Gate) -> Cause | None:
     return diagnosis.outside_output(gate.name, setting) if setting else None
 
 
-def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callable[[str], None]) -> GateOutcome:
+def _run(workspace: GateWorkspace, gate: Gate, query: ReceiptQuery, say: Callable[[str], None]) -> GateOutcome:
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(workspace.cwd)
     outside = _outside(workspace)
@@ -161,7 +163,7 @@ def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callab
         argv=gate.argv,
         env=proof.gate_environment(gate),
         passed_through=tuple(name for name in cargo.PASSED_THROUGH if name in cargo.environment({})),
-        toolchain=toolchain,
+        toolchain=query.toolchain or Toolchain("", ""),
         lock_sha256=_sha256(workspace.cwd / "Cargo.lock"),
         sandbox=bubblewrap.NAME if gate.sandbox else "none",
         started=started.isoformat(timespec="milliseconds"),
@@ -170,7 +172,7 @@ def _run(workspace: GateWorkspace, gate: Gate, toolchain: Toolchain, say: Callab
         log=f"{digest[:32]}.log",
         log_sha256=digest,
         attempts=attempts,
-        config_sha256=cargo.outer_config(workspace.slot.of("").tree),
+        config_sha256=query.config_sha256 or "",
         expects=gate.expects,
         lacked=_shortfall(gate, attempt, cause),
         summary=libtest.ran(attempt.text) if gate.must_run and attempt.done.returncode == gate.expects else "",

@@ -15,10 +15,10 @@ from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.gates import diagnosis, execute, proof, slots
 from trunkline.gates.catalogue import Gate
+from trunkline.gates.outer_settings import outer_settings
 from trunkline.gates.refusal import Place
 from trunkline.git import submodules
 from trunkline.git.git import Git
-from trunkline.rust import cargo
 from trunkline.rust.cargo import Tools
 from trunkline.rust.cargo_output import subcommand_of, toolchain_argument
 
@@ -71,19 +71,16 @@ def refused_anywhere(git: Git, commit: Oid, gates: Collection[Gate], root: str) 
     return {name: each for name, each in found.items() if each.verdict is Verdict.FAILED and each.cause in certain}
 
 
-def proven(
-    known: proof.Known, gates: Collection[Gate], tree: Oid, slot: slots.Slot, tools: Tools
-) -> dict[str, GateOutcome]:
+def proven(known: proof.Known, gates: Collection[Gate], tree: Oid, tools: Tools) -> dict[str, GateOutcome]:
     """Return the gates that need not run again with the current toolchains.
 
     Args:
         known: the receipts of the tree.
         gates: the gates.
         tree: the tree.
-        slot: a work tree at it.
-        tools: the tools for that work tree.
+        tools: the tools for a work tree at it.
     """
-    found, config = {}, cargo.outer_config(slot.tree)
+    found, config = {}, outer_settings(known.git, tree)
     for gate in gates:
         # Without the toolchain there is nothing to compare a receipt with.
         if proof.ran(known, gate, tree) and execute.missing(gate, tools) is None:

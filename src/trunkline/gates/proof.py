@@ -23,9 +23,10 @@ from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict, receipt_id
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import slots
 from trunkline.gates.catalogue import Gate
+from trunkline.gates.outer_settings import outer_settings
 from trunkline.git import signing
 from trunkline.git.git import Git
-from trunkline.rust import bubblewrap, cargo, outside_packages, sources
+from trunkline.rust import bubblewrap, outside_packages, sources
 from trunkline.rust.cargo import Tools
 from trunkline.state.receipt_store import Store
 from trunkline.system.files import private_directory
@@ -41,7 +42,7 @@ def gate_environment(gate: Gate) -> dict[str, str]:
 
 @dataclass
 class Surroundings:
-    """The local toolchains, and cargo's configuration outside the tree; cached.
+    """The local toolchains, and the settings outside a tree; cached.
 
     Attributes:
         git: the repository.
@@ -51,7 +52,7 @@ class Surroundings:
     git: Git
     sandbox: bool = False
     _tools: dict[tuple[tuple[str, str], ...], Tools] = field(default_factory=dict, repr=False)
-    _config: list[str] = field(default_factory=list, repr=False)
+    _settings: dict[Oid, str] = field(default_factory=dict, repr=False)
 
     def tools(self, tree: Oid, root: str) -> Tools:
         """Return the tools that the gates of a tree would use.
@@ -91,12 +92,11 @@ class Surroundings:
             target.write_bytes(self.git.cached_query("cat-file", "blob", blob).stdout)
         return home
 
-    def config(self) -> str:
-        """Return the hash of cargo's configuration outside the tree, as the gates see it."""
-        if not self._config:
-            place = slots.work_dir(self.git.common_dir()) / "gates" / "0" / "tree"
-            self._config.append(cargo.outer_config(place))
-        return self._config[0]
+    def outer_settings(self, tree: Oid) -> str:
+        """Return the hash of the settings outside a tree, as the gates see them."""
+        if tree not in self._settings:
+            self._settings[tree] = outer_settings(self.git, tree)
+        return self._settings[tree]
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -219,7 +219,7 @@ def query_on(gate: Gate, tree: Oid, settings: GateSettings, local: Surroundings)
     """
     if settings.executor == "local":
         toolchain = local.toolchain(gate, tree, settings.root)
-        return query_now(gate, tree, toolchain, local.config())
+        return query_now(gate, tree, toolchain, local.outer_settings(tree))
     executor = settings.executor if settings.executor == "actions" else ""
     return structs.replace(query_of(gate, tree), executor=executor)
 

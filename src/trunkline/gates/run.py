@@ -177,7 +177,7 @@ def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> 
             f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}"
         )
     tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
-    found = preflight.proven(known, gate_job.gates, gate_job.tree, slot, tools) if known is not None else {}
+    found = preflight.proven(known, gate_job.gates, gate_job.tree, tools) if known is not None else {}
     missing = [gate for gate in gate_job.gates if gate.name not in found]
     stopped = preflight.stopped_gates(missing, tools, preflight.place_of(slot, settings.root))
     gate_job.on_stopped(tuple(stopped.values()))

@@ -153,7 +153,7 @@ def _proven(
     """Return the gates that a receipt proves; the messages about others follow when those run."""
     messages: list[str] = []
     known = proof.known_receipts(workspace.git, workspace.tree, workspace.settings, messages.append)
-    found = preflight.proven(known, gates, workspace.tree, workspace.slot, tools)
+    found = preflight.proven(known, gates, workspace.tree, tools)
     for message in messages if len(found) == len(gates) else ():
         say(message)
     return found

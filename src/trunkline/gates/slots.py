@@ -65,11 +65,8 @@ class Slot(msgspec.Struct, frozen=True):
         return replace(self, group=group)
 
     def _trees(self) -> Path:
-        """Return the directory of the groups' work trees, short enough for sockets (unix(7))."""
-        near = self.path / "t"
-        far = far_base() / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-        if len(os.fsencode(near)) <= _LONGEST or len(os.fsencode(far)) >= len(os.fsencode(near)):
-            far = near
+        """Return the directory of the groups' work trees."""
+        near, far = self.path / "t", trees_of(self.path)
         # Sessions of the same run come here at once. Without the lock, one would remove what another
         # has just created.
         with (self.path / "trees.lock").open("a+") as lock:
@@ -92,6 +89,21 @@ class Slot(msgspec.Struct, frozen=True):
             root: the Cargo workspace's directory in it, relative.
         """
         return FreshTree(git, self.tree, partial(build_places.locations, self.tree, root) if self.group else tuple)
+
+
+def trees_of(slot_: Path) -> Path:
+    """Return the directory of the groups' work trees of a slot, short enough for sockets (unix(7))."""
+    near = slot_ / "t"
+    far = far_base() / hashlib.sha256(os.fsencode(slot_)).hexdigest()[:12]
+    return near if len(os.fsencode(near)) <= _LONGEST or len(os.fsencode(far)) >= len(os.fsencode(near)) else far
+
+
+def first_place(git: Git) -> Path:
+    """Return the work tree that a group of gates is most likely to run in.
+
+    Every slot's work trees have the same parents, whose settings cargo, rustfmt and clippy read.
+    """
+    return trees_of(work_dir(git.common_dir()) / "gates" / "0") / "any"
 
 
 def far_base() -> Path:

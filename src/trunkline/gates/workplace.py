@@ -22,9 +22,6 @@ from trunkline.system.files import private_directory, remove_tree
 
 _COPY_SECONDS = 600.0
 _FLAGS = frozenset({*ENCODED, *ENCODED.values()})
-# Build scripts of dependencies find libraries by these; other variables affect only the tree's
-# packages.
-_ON_DEPENDENCIES = frozenset({"LD_LIBRARY_PATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"})
 
 
 class Workplace(msgspec.Struct, frozen=True):
@@ -48,8 +45,10 @@ class Workplace(msgspec.Struct, frozen=True):
                 remove_tree(directory)
                 aside.rename(directory)
         checkout.check_out(self.slot.commit, incomparable=lambda: self._cache.record.unlink(missing_ok=True))
-        inherited = {name: value for name, value in cargo.environment({}).items() if name not in _ON_DEPENDENCIES}
-        in_force = {name: value for name, value in cargo.environment({}).items() if name in _ON_DEPENDENCIES}
+        # Other variables affect only the tree's packages.
+        on_all = cargo.LIBRARY_VARIABLES
+        inherited = {name: value for name, value in cargo.environment({}).items() if name not in on_all}
+        in_force = {name: value for name, value in cargo.environment({}).items() if name in on_all}
         self._cache.prepare(Conditions(
             commit=self.slot.commit,
             run=run,

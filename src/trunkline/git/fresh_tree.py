@@ -30,7 +30,8 @@ import msgspec
 
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import Oid
-from trunkline.git import submodules
+from trunkline.git import checkout_settings, submodules
+from trunkline.git.checkout_settings import CheckoutSettings
 from trunkline.git.git import Git
 from trunkline.git.state_directory import registration_lock
 from trunkline.system.files import make_accessible, remove_tree, replace_bytes
@@ -51,13 +52,7 @@ _EXACT = tuple(
 )
 _CACHE_TAG = "CACHEDIR.TAG"  # bford.info/cachedir: cargo marks every target directory with it
 _SUBMODULE = "160000"
-# Settings that change the bytes or modes which a checkout writes (git-config(1)).
-_ACTS_ON_CHECKOUT = re.compile(
-    r"(?:core\.(?:autocrlf|eol|symlinks|filemode|attributesfile|checkroundtripencoding|ignorecase)|filter\..*)"
-)
 _SPECIAL = re.compile(r"[][*?\\!# ]")  # in a pattern of gitignore(5)
-_STATUS = Path("/proc/self/status")
-_UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -104,13 +99,13 @@ class FreshTree(msgspec.Struct, frozen=True):
         Raises:
             TrunklineError: git cannot check the commit out.
         """
-        record, settings = self._record(), self._settings()
-        if record is None or record.settings != settings:
+        record, settings = self._record(), checkout_settings.in_force(self.git)
+        if record is None or record.settings != settings.digest:
             incomparable()
         with contextlib.suppress(TrunklineError, OSError):
-            if record is not None and record.settings == settings and self._updated(record, commit):
+            if record is not None and record.settings == settings.digest and self._updated(record, commit, settings):
                 return
-        self._rebuild(commit, settings, record.instant if record else _before_now())
+        self._rebuild(commit, settings.digest, record.instant if record else _before_now())
 
     def modified_paths(self) -> tuple[str, ...]:
         """Return the paths modified since the checkout: changed tracked files and new files.
@@ -133,7 +128,7 @@ class FreshTree(msgspec.Struct, frozen=True):
             for name in os.fsdecode(changed).split("\0")[:-1]:
                 os.utime(self.path / name, ns=(record.instant, record.instant), follow_symlinks=False)
 
-    def _updated(self, record: Record, commit: Oid) -> bool:
+    def _updated(self, record: Record, commit: Oid, settings: CheckoutSettings) -> bool:
         """Update the existing checkout; return False if only a fresh one is safe."""
         git = self.git.at(self.path)
         if not (self.path / ".git").is_file() or git.query("rev-parse", "HEAD").text != record.commit:
@@ -141,7 +136,9 @@ class FreshTree(msgspec.Struct, frozen=True):
         if self._hides_files():
             return False
         if record.commit != commit:
-            if self._filters_act() or not self._is_simple(record.commit, commit):
+            if checkout_settings.filters_act(self.git, settings, commit) or not self._is_simple(
+                record.commit, commit
+            ):
                 return False
             self._force(commit)
         self._clean()
@@ -219,7 +216,7 @@ class FreshTree(msgspec.Struct, frozen=True):
 
     def _normalise(self, instant: int) -> None:
         """Set the same time on every file, and the modes that git sets."""
-        umask = _umask()
+        umask = checkout_settings.umask()
         _normalise(self.path, self._kept_paths(), instant, (0o666 & ~umask, 0o777 & ~umask))
         # The times are in git's index. Exit code 1 means that git calls some files modified, which
         # `modified_paths` evaluates.
@@ -238,38 +235,6 @@ class FreshTree(msgspec.Struct, frozen=True):
         )  # fmt: skip
         paths = [entry[3:] for entry in output.text.split("\0") if entry]
         return [path for path in paths if not (self.path / path / _CACHE_TAG).is_file()]
-
-    def _filters_act(self) -> bool:
-        """Return whether a filter of the user's writes files: its output may differ each time."""
-        configured = self.git.query("config", "--get-regexp", "--name-only", r"^filter\.", ok=(0, 1)).text
-        if not configured:
-            return False
-        named = self.git.at(self.path).query(
-            "grep", "--quiet", "--fixed-strings", "filter=", "--", ":(glob)**/.gitattributes", ok=(0, 1)
-        )
-        return named.returncode == 0 or any("filter=" in text for text in self._outer_attributes())
-
-    def _settings(self) -> str:
-        """Return a hash of everything that affects a checkout and is not part of the commit."""
-        listed = self.git.query("config", "--list", "--null").text.split("\0")
-        in_force = [each for each in listed if _ACTS_ON_CHECKOUT.fullmatch(each.partition("\n")[0].lower())]
-        named = any(each.lower().startswith("core.attributesfile\n") for each in listed)
-        parts = json.dumps([in_force, *self._outer_attributes(named=named), _umask()])
-        return hashlib.sha256(parts.encode("utf-8", "surrogateescape")).hexdigest()
-
-    def _outer_attributes(self, *, named: bool = True) -> Iterator[str]:
-        """Yield the texts of the attribute files outside the tree (gitattributes(5)).
-
-        Args:
-            named: the configuration may name one; each gate saves the process that reads it.
-        """
-        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-        command = ("config", "--type=path", "--get", "core.attributesFile")
-        file = self.git.query(*command, ok=(0, 1)).text if named else ""
-        for path in (self.git.common_dir() / "info/attributes", Path(file or base / "git/attributes"),
-                     Path("/etc/gitattributes")):  # fmt: skip
-            with contextlib.suppress(OSError):
-                yield path.read_text(encoding="utf-8", errors="surrogateescape")
 
     def _kept_paths(self) -> frozenset[str]:
         return frozenset(str(self.path / each) for each in self.outputs())
@@ -336,16 +301,3 @@ def _digest(path: Path) -> str:
 def _before_now() -> int:
     """Return a time two seconds ago: later build output is newer on every file system."""
     return (int(time.time()) - 2) * 1_000_000_000
-
-
-def _umask() -> int:
-    """Return the process's umask; without /proc (macOS) it can only be read by setting it."""
-    try:
-        found = _UMASK.search(_STATUS.read_text(encoding="ascii", errors="replace"))
-    except OSError:
-        found = None
-    if found:
-        return int(found[1], 8)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

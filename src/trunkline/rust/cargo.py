@@ -32,6 +32,8 @@ PASSED_THROUGH = (
     "LOGNAME", "NO_PROXY", "PATH", "PKG_CONFIG_PATH", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SCCACHE_SERVER_PORT",
     "SCCACHE_SERVER_UDS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "USER", "https_proxy", "http_proxy", "no_proxy",
 )  # fmt: skip
+LIBRARY_VARIABLES = frozenset({"LD_LIBRARY_PATH", "LIBRARY_PATH", "PKG_CONFIG_PATH"})
+"""Variables by which linkers and build scripts, also of dependencies, find libraries."""
 _SERVER_SECONDS = 60.0
 _OF_FMT_AND_CLIPPY = ("rustfmt.toml", ".rustfmt.toml", "clippy.toml", ".clippy.toml")
 _BUILT_IN = frozenset({"bench", "build", "check", "doc", "metadata", "run", "rustc", "rustdoc", "test", "tree"})
