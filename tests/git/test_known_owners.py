@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -167,3 +168,34 @@ def test_a_parent_rebased_by_others_that_landed_through_another(monkeypatch: pyt
         staged.replay(1, staged.trunk_tip())
         staged.land(1, 2, method="merge")
         assert_known(staged)
+
+
+@pytest.mark.parametrize(
+    ("local", "side"),
+    [("here", "head of #1"), ("absent", "head of #1"), ("behind", "trunk"), ("with a merge of trunk", "trunk")],
+)
+def test_the_command_that_makes_an_entry_linear(staged: Stage, local: str, side: str) -> None:
+    """It takes the remote's head, and neither commits of #1 nor of trunk become the entry's own."""
+    staged.trunk_moves()
+    base = staged.trunk_tip() if side == "trunk" else staged.fork(2)
+    if local == "with a merge of trunk":
+        staged.edit(2, lambda repo: repo.git("merge", "--quiet", "--no-edit", f"origin/{staged.trunk}"))
+
+    def merge_side(repo: Repo) -> None:
+        tip = repo.head()
+        repo.git("switch", "--quiet", "--detach", base)
+        beside = repo.commit("beside", {"beside.txt": "1\n"})
+        repo.git("switch", "--quiet", "--detach", tip)
+        repo.git("merge", "--quiet", "--no-ff", "--no-edit", beside)
+
+    staged.edit(2, merge_side)
+    if local != "behind":
+        staged.take_over()
+    if local == "absent":
+        staged.clone.git("branch", "--quiet", "-D", "e2")
+    ran = staged.run("invoke restack --dry-run")
+    assert "holds merge commits of its own" in ran.text
+    subprocess.run(["bash", "-c", ran.next[0]], cwd=staged.clone.path, check=True, capture_output=True)
+    assert staged.run("invoke restack --yes").code == 0
+    assert sorted(staged.hub.bare.subjects("e1..e2")) == ["beside", "e2 1", "e2 2"]
+    assert staged.hub.bare.subjects("main..e1") == ["e1 1", "e1 2"]

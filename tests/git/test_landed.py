@@ -74,15 +74,16 @@ def test_half_of_it_on_trunk_is_not_landed(stack: Desk) -> None:
         stack.restack()
 
 
-def merge_into_one(stack: Desk) -> None:
-    """Merge #2 on the web into the branch of #1, which is open."""
+def merge_into_one(stack: Desk, *how: str) -> None:
+    """Merge #2 on the web into the branch of #1, which is open; by squash, unless `how` says otherwise."""
     pull = stack.hub.pulls[2]
     stack.hub.pulls[1].state = PrState.OPEN
     author = stack.author
     author.git("fetch", "--quiet", "origin")
     author.git("switch", "--quiet", "--detach", "origin/one")
-    author.git("merge", "--quiet", "--squash", "origin/two")
-    pull.merged_head, pull.merge_commit = oid(stack.hub.tip("two")), author.commit("two (#2)")
+    author.git("merge", "--quiet", *(how or ["--squash"]), "origin/two")
+    pull.merged_head = oid(stack.hub.tip("two"))
+    pull.merge_commit = author.head() if how else author.commit("two (#2)")
     author.git("push", "--quiet", "origin", "HEAD:refs/heads/one")
     stack.hub.bare.git("update-ref", "refs/pull/2/head", pull.merged_head)
     stack.hub.bare.git("update-ref", "refs/pull/1/head", pull.merge_commit)
@@ -97,6 +98,25 @@ def test_merged_into_the_entry_below(stack: Desk) -> None:
     stack.merge(1, delete=False)
     assert stack.rebase(3).error is None, stack.quiet.lines
     assert stack.hub.bare.subjects("main..three") == ["three 1", "three 2"]
+
+
+def test_merged_into_the_entry_below_by_a_merge_commit(stack: Desk) -> None:
+    """Its commits are the entry's from then on: a restack keeps them, and moves those of #3 only."""
+    merge_into_one(stack, "--no-ff", "-m", "Merge pull request #2")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    assert stack.restack().error is None, stack.quiet.lines
+    assert stack.hub.bare.subjects("main..one") == ["one 1", "one 2", "two 1", "two 2"]
+    assert stack.hub.bare.subjects("one..three") == ["three 1", "three 2"]
+
+
+def test_pushed_onto_the_entry_below(stack: Desk) -> None:
+    """GitHub shows #2 as merged: nothing tells whether that was meant, so both commands are named."""
+    merge_into_one(stack, "--ff-only")
+    with pytest.raises(Refused, match="#1 one holds commits of #2") as refused:
+        stack.restack()
+    back, take_out = refused.value.next_commands
+    assert back.startswith("git push --force-with-lease=refs/heads/one:")
+    assert take_out == "${EDITOR:-vi} stack.toml   # or take #2 out"
 
 
 @pytest.mark.parametrize("landed", [False, True])

@@ -561,7 +561,7 @@ ELSEWHERE: dict[str, str] = {
     "git/git.py:Git.require_minimum_version": LOOKS,
     "operations/publish.py:retarget_endangered": LOOKS,
     "operations/revert.py:_refuse_closing": LOOKS,
-    "planning/replay_plan.py:_refuse_unreplayable": LOOKS,
+    "planning/replay_plan.py:_refuse_without_own": LOOKS,
     "github/client.py:GitHub.merge": AGAIN,
     "github/client.py:GitHub._merged": AGAIN,
     "github/client.py:_edited_meanwhile": AGAIN,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.inprocess import Quiet
+from support.repo import Repo
 from support.stage import Stage, stage
 from trunkline.commands import status
 from trunkline.context.loading import open_context, open_stack
@@ -74,4 +75,19 @@ def test_a_commit_that_was_once_pushed_to_the_entry_below(staged: Stage) -> None
     staged.push(staged.author_with(2), 1, staged.own[2][0])
     staged.amend(1)
     staged.take_over()
+    assert_own_files(staged)
+
+
+def test_swapped_entries_whose_local_branches_are_behind(staged: Stage) -> None:
+    """The remote branch of the entry below holds the squashed parent; the local one does not."""
+    swapped = staged.own[2]
+    staged.replay(2, staged.trunk_tip())
+    staged.replay(1, staged.own[2][-1])
+    staged.write_stack(2, 1, 3)
+
+    def squash(repo: Repo) -> None:
+        repo.git("cherry-pick", "--no-commit", *swapped)
+        repo.commit("all in one", author="Mallory")
+
+    staged.rewrite(2, squash)
     assert_own_files(staged)

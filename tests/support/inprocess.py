@@ -297,10 +297,12 @@ class Hub:
         pull = self.pulls[number]
         head = pull.merged_head or oid(self.tip(pull.head) or self.bare.refs()[f"refs/pull/{number}/head"])
         merged = "2025-11-19" if pull.state is PrState.MERGED else ""
+        parents = self.bare.git("log", "-1", "--format=%P", pull.merge_commit).split() if pull.merge_commit else []
         return PullRequest(
             number=number, title=self._title(pull), url="", state=pull.state, draft=pull.draft, body=pull.body,
             base=pull.base, head=pull.head, head_oid=head, head_repository="octo/tiny", merged_at=merged,
-            merge_commit=pull.merge_commit, force_pushes=tuple(pull.pushes), earlier_bases=tuple(pull.earlier_bases),
+            merge_commit=pull.merge_commit, merge_parents=tuple(map(oid, parents)),
+            force_pushes=tuple(pull.pushes), earlier_bases=tuple(pull.earlier_bases),
             mergeable="MERGEABLE" if self.mergeable else "UNKNOWN",
             merge_state="CLEAN" if self.mergeable else "UNKNOWN",
         )  # fmt: skip

@@ -52,7 +52,7 @@ def gather(view: View, child: Oid) -> Evidence:
     if base is None:
         raise Refused(f"{view.entry.branch} shares no history with {view.tracking}")
     chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
-    onto = base_of(view).oid
+    onto = _onto(view)
     branch = _Branch(child, base, frozenset(commit.oid for commit in chain))
     parents = tuple(_parents(view, branch))
     return Evidence(
@@ -67,6 +67,17 @@ def gather(view: View, child: Oid) -> Evidence:
         earlier=lambda parent: _earlier(view, branch, parents, parent),
         left_out=lambda parent: _left_out(view, parent),
     )
+
+
+def _onto(view: View) -> Oid:
+    """Return the commit that the entry will sit on; while no plan is made, the head that the base will have."""
+    base = base_of(view)
+    if base.entry is None or view.decisions.planned_tip(base.entry.key) is not None:
+        return base.oid
+    try:
+        return entry_tip(view.of(base.entry)).oid  # the local branch may be behind
+    except TrunklineError:  # diverged: reported when that entry is planned
+        return base.oid
 
 
 def _left_out(view: View, parent: Parent) -> frozenset[Oid]:
@@ -127,8 +138,12 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
 def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
     """Return an entry that was moved: contained in the branch, but not below in stack.toml.
 
-    Only contained heads count: the branch of an entry above holds the commits of those below too.
+    Only contained heads count: the branch of an entry above holds the commits of those below too. An entry
+    that was merged into another branch than trunk lands with that branch, which owns its commits.
     """
+    pr = view.world.snapshot.pr(entry.key)
+    if pr is not None and pr.state is PrState.MERGED and pr.base != view.stack.trunk:
+        return None
     found = _heads_of(view, entry)
     if branch.names.isdisjoint((*found.current, *found.older)):
         return None

@@ -27,6 +27,7 @@ class Misplaced(msgspec.Struct, frozen=True):
         above: the entries whose commits it holds, bottom first.
         before: its newest known head without them.
         remote: the remote's name.
+        merged: those above that GitHub shows as merged into the branch.
     """
 
     entry: Entry
@@ -34,6 +35,7 @@ class Misplaced(msgspec.Struct, frozen=True):
     above: tuple[Entry, ...]
     before: Oid
     remote: str
+    merged: tuple[Entry, ...] = ()
 
     @property
     def what(self) -> str:
@@ -47,6 +49,17 @@ class Misplaced(msgspec.Struct, frozen=True):
         return shlex.join(
             ["git", "push", f"--force-with-lease={ref}:{self.head}", self.remote, f"{self.before}:{ref}"]
         )
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands to choose from.
+
+        A push of commits looks like a merge of a pull request into the branch by fast-forward.
+        """
+        if not self.merged:
+            return (self.command,)
+        what = listing(each.label for each in self.merged)
+        return f"{self.command}   # if that was a mistake", f"${{EDITOR:-vi}} stack.toml   # or take {what} out"
 
 
 def find(
@@ -70,19 +83,31 @@ def find(
         containing = []
         for upper in stack.entries[index + 1 :]:
             other = pull(upper.key)
-            if other is not None and _is_unlanded(other, stack) and _contains(git, pr.head_oid, other.head_oid):
+            if other is None or not _is_unlanded(other, stack) or _has_merge_commit(other):
+                continue
+            if _contains(git, pr.head_oid, other.head_oid):
                 containing.append((upper, other.head_oid))
         if not containing:
             continue
         before = next(_heads_below(git, stack, entry, pr, containing[0][1], earlier), None)
         if before is not None:
-            return Misplaced(entry, pr.head_oid, tuple(upper for upper, _ in containing), before, stack.remote)
+            above = tuple(upper for upper, _ in containing)
+            merged = tuple(upper for upper in above if (at := pull(upper.key)) and at.state is PrState.MERGED)
+            return Misplaced(entry, pr.head_oid, above, before, stack.remote, merged)
     return None
 
 
 def _is_unlanded(pr: PullRequest, stack: Stack) -> bool:
     """Return whether a pull request is open, or shown as merged into a base other than trunk."""
     return pr.state is PrState.OPEN or (pr.state is PrState.MERGED and pr.base != stack.trunk)
+
+
+def _has_merge_commit(pr: PullRequest) -> bool:
+    """Return whether a merge commit of its own brought a pull request's head into its base.
+
+    A push of the commits makes GitHub show a pull request as merged too, but not through such a commit.
+    """
+    return pr.state is PrState.MERGED and pr.head_oid in pr.merge_parents[1:]
 
 
 def _contains(git: Git, head: Oid, other: Oid) -> bool:
@@ -119,5 +144,5 @@ def refuse(view: View) -> None:
         found.what,
         why=f"{view.stack.remote}/{found.entry.branch} was at {short(found.before)}, it was pushed to"
         f" {short(found.head)}. Landing {found.entry.label} would land them too; nothing was changed",
-        next_command=found.command,
+        next_command=found.commands,
     )

@@ -22,7 +22,7 @@ from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
-from trunkline.planning import fork_point, journal_queries, questions, reverted_parent, update_merge
+from trunkline.planning import fork_point, journal_queries, own_merges, questions, reverted_parent, update_merge
 from trunkline.planning.evidence import gather
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import reverted_below
@@ -57,7 +57,8 @@ def decide(view: View) -> ReplayPlan:
     found = own_commits(view, tip.oid)
     if found.questions:
         raise OwnCommitsUnknown(view.entry, found)
-    _refuse_unreplayable(view, found, base.name)
+    own_merges.refuse(view, found.own, tip.oid, verb="replayed")
+    _refuse_without_own(view, found, base.name)
     local = view.local
     notes = tuple(
         note for note in (tip.reason, *_reverted(view), *_detached(view, tip.oid), *_left_out(found)) if note
@@ -247,33 +248,9 @@ def resolver(project: Project) -> replay.Resolver | None:
     return functools.partial(lock_file.regenerate, project.git, sandbox=project.stack.gates.sandbox)
 
 
-def refuse_merges(view: View, own: Sequence[Commit], fork: Oid, *, verb: str) -> None:
-    """Refuse merge commits among an entry's own.
-
-    Args:
-        view: the entry.
-        own: its own commits.
-        fork: its fork point.
-        verb: what cannot be done with them: "replayed".
-
-    Raises:
-        Refused: there is one.
-    """
-    entry, merges = view.entry, [commit for commit in own if len(commit.parents) != 1]
-    if merges:
-        raise Refused(
-            f"{entry.full_label} holds merge commits of its own",
-            why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + f"\nthey cannot be {verb} one by one",
-            next_command=view.after_rebase(
-                f"git rebase --onto {fork} {fork} {shlex.quote(entry.branch)}   # makes it linear"
-            ),
-        )
-
-
-def _refuse_unreplayable(view: View, fork: Ownership, base: str) -> None:
+def _refuse_without_own(view: View, found: Ownership, base: str) -> None:
     entry = view.entry
-    refuse_merges(view, fork.own, fork.fork, verb="replayed")
-    if not fork.own:
+    if not found.own:
         raise Refused(
             f"{entry.branch} has no commits of its own",
             why=f"all of it is in {base}"

@@ -16,9 +16,9 @@ from trunkline.domain.rewrite import NewCommit, Rewrite
 from trunkline.domain.stack import Entry
 from trunkline.git import replay, rewrite
 from trunkline.git.rewrite import Written
-from trunkline.planning import heads
+from trunkline.planning import heads, own_merges
 from trunkline.planning.questions import OwnCommitsUnknown
-from trunkline.planning.replay_plan import dropped_signatures, own_commits, refuse_merges, refuse_unanswered, signing
+from trunkline.planning.replay_plan import dropped_signatures, own_commits, refuse_unanswered, signing
 
 
 class OpenEntry(msgspec.Struct, frozen=True):
@@ -132,7 +132,7 @@ def _refuse_unwritable(view: View, each: OpenEntry) -> None:
             why="they would be left out of the rewritten branch; nothing was changed",
             next_command=task_command("restack"),
         )
-    refuse_merges(view.of(entry), each.own, each.fork, verb="rewritten")
+    own_merges.refuse(view.of(entry), each.own, each.tip, verb="rewritten")
 
 
 def _conflict(entry: Entry, conflict: rewrite.Conflict, instead: str) -> RewriteConflict:
