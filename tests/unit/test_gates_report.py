@@ -8,7 +8,8 @@ from rich.console import Console
 
 from trunkline.domain.names import oid
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict
-from trunkline.report.gates import Running, receipts_table, stack_table
+from trunkline.report.gates import receipts_table, stack_table
+from trunkline.report.screen import Running
 from trunkline.report.terminal import Terminal
 
 TREE = oid("1" * 40)

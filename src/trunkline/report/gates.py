@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from trunkline.domain.receipt import GateOutcome, Receipt, Verdict
 from trunkline.report.escape import for_terminal
 from trunkline.report.verdicts import NOT_RUN, look_of
-
-
-class Running:
-    """The running gates with their elapsed seconds, rendered at each refresh.
-
-    Args:
-        gates: start times by name, from `clock`.
-        lines: the last output line by name, if known.
-        clock: returns the current time.
-    """
-
-    def __init__(self, gates: Mapping[str, float], lines: Mapping[str, str], clock: Callable[[], float]) -> None:
-        self._gates = gates
-        self._lines = lines
-        self._clock = clock
-
-    def __rich__(self) -> RenderableType:
-        """Return the current text."""
-        now = self._clock()
-        parts = {name: f"{name} {now - began:.0f}s" for name, began in sorted(self._gates.items())}
-        rows = [f"{part}: {self._lines[name]}" for name, part in parts.items() if self._lines.get(name)]
-        rows.insert(0, "gates: " + ("  ".join(parts.values()) or "none runs"))
-        return Text("\n".join(map(for_terminal, rows)), "dim", no_wrap=True, overflow="ellipsis")
 
 
 def stack_table(names: Sequence[str], rows: Sequence[tuple[str, Mapping[str, GateOutcome]]]) -> Table:

@@ -1,6 +1,6 @@
 """Print a run on the terminal: one line per step with mark, message and duration.
 
-rich is imported with the first line: tasks that print JSON or fail early save its 50 ms.
+rich is loaded with the first line, in `Terminal._screen`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+    from trunkline.report.screen import Screen
+
 _MARKS = {
     StepStatus.DONE: ("✓", "green"),
     StepStatus.NOTHING: ("✓", "green"),
@@ -37,8 +39,7 @@ _BELL_SECONDS = 60.0
 class Terminal:
     """Prints progress and results for a person.
 
-    Colours and spinners are used only on a terminal; rich honours NO_COLOR. Rich is imported where
-    the first line is printed: the import takes 21 ms, and `--json` and completion print none.
+    Colours and spinners are used only on a terminal; rich honours NO_COLOR.
 
     Args:
         stream: the output stream.
@@ -62,16 +63,15 @@ class Terminal:
         """See `require_approval`."""
 
     @functools.cached_property
+    def _screen(self) -> Screen:
+        from trunkline.report.screen import Screen  # noqa: PLC0415 -- rich: 20 ms; `--json`, `--list` print no line
+
+        return Screen(self.stream)
+
+    @property
     def console(self) -> Console:
         """The console that prints."""
-        from rich.console import Console  # noqa: PLC0415 -- see the class
-
-        console = Console(file=self.stream, highlight=False, soft_wrap=True, emoji=False, markup=False)
-        if not console.is_terminal:
-            from trunkline.report.wrapping import UNLIMITED  # noqa: PLC0415 -- see the class
-
-            console.width = UNLIMITED  # piped output is never wrapped, whatever COLUMNS is set to
-        return console
+        return self._screen.console
 
     def ask(self, question: str) -> bool:
         """Prompt an interactive user; the default is no."""
@@ -121,20 +121,8 @@ class Terminal:
             indent: the indentation of continuation lines on a terminal; None: do not wrap, so that
                 the line can be copied.
         """
-        from rich.text import Text  # noqa: PLC0415 -- see the class
-
-        text = Text()
-        for part in parts:
-            content, style = (part, "") if isinstance(part, str) else part
-            text.append(for_terminal(self._clean(content)), style)
-        if indent is None or not self.console.is_terminal:
-            self.console.print(text)
-            return
-        from trunkline.report.wrapping import wrapped  # noqa: PLC0415 -- see the class
-
-        own = len(text.plain) - len(text.plain.lstrip(" "))
-        for each in wrapped(text, max(indent, own), self.console.width, self.console):
-            self.console.print(each)
+        styled = [(part, "") if isinstance(part, str) else part for part in parts]
+        self._screen.line([(self._clean(text), style) for text, style in styled], indent)
 
     def headline(self, text: str) -> None:
         """Print a heading for the following steps."""
@@ -171,9 +159,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def _showing(self, text: str) -> Iterator[None]:
-        from rich.text import Text  # noqa: PLC0415 -- see the class
-
-        with self.console.status(Text(for_terminal(text), "dim")) as status:
+        with self._screen.display(text) as status:
             self._status = status
             try:
                 yield
@@ -183,10 +169,8 @@ class Terminal:
     def running(self, gates: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """Show the running gates with their durations on a terminal; elsewhere verdicts have lines."""
         if self._status is not None:
-            from trunkline.report.gates import Running  # noqa: PLC0415 -- see the class
-
             cleaned = {name: self._clean(line) for name, line in lines.items()}
-            self._status.update(Running(gates, cleaned, self.console.get_time))
+            self._status.update(self._screen.running(gates, cleaned))
 
     def gates_ended(self, seconds: float) -> None:
         """Ring the terminal bell after a long wait."""

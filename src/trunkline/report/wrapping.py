@@ -13,8 +13,6 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
-UNLIMITED = 1_000_000
-"""The width of output that is not a terminal."""
 _NARROWEST = 20
 
 
