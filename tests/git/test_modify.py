@@ -342,6 +342,8 @@ def test_problems_of_a_plan(person: Typist, own: Path) -> None:
     assert ran.code == 2
     assert "line 2: 'keep' is no verb" in ran.err
     assert ran.next == ["invoke modify --print"]
+    plan.write_text("x\n" * 99)
+    assert person(f"invoke modify --plan {plan}").err.count("is no verb") == 20
     assert person("invoke modify").code == 2
     assert person("invoke modify --drop two --squash aaaa").code == 2
     assert person("invoke modify --plan no-such-file").code == 2

@@ -391,6 +391,8 @@ def test_a_list_flag_can_be_repeated(
     ("argv", "error"),
     [
         (["rebase", "--pr"], "error: --pr needs a value"),
+        (["rebase", "--pr", "", "--yes"], "error: --pr needs a value"),  # a script's "$PR"
+        (["undo", "--run="], "error: --run needs a value"),
         (["gates", "--accept-unavailable"], "error: --accept-unavailable needs a value"),
         ([""], "error: an empty argument is not a task"),
     ],

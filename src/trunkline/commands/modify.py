@@ -36,6 +36,8 @@ from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
 from trunkline.steps import stack_file
 
 TASK = "modify"
+_SHOWN = 20
+"""The most problems of a plan that are printed: a file of another kind has one in each line."""
 
 
 class Stacked(msgspec.Struct, frozen=True):
@@ -274,6 +276,6 @@ def _own(commits: Sequence[NewCommit]) -> tuple[Commit, ...]:
 def _invalid(problems: Sequence[str]) -> UsageError:
     return UsageError(
         f"the plan has {count_of(len(problems), 'problem')}; nothing was changed",
-        why="\n".join(problems),
+        why="\n".join([*problems[:_SHOWN], *([f"and {left} more"] if (left := len(problems) - _SHOWN) > 0 else [])]),
         next_command=task_command("modify", "--print"),
     )

@@ -1,4 +1,4 @@
-"""Refuse a flag that a task is given twice, or a list flag without a value; Invoke's parser allows both."""
+"""Refuse a flag that a task is given twice, or without a value; Invoke's parser allows both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check() -> None:
 
     Invoke keeps the first of two values and takes the second for the name of a task:
     `rehearse --task rebase --task land` would land for real. A list flag takes any number of values,
-    and Invoke accepts it without any.
+    and Invoke accepts it without any. `--pr "$PR"` with an empty variable would choose another entry.
     """
     if getattr(ParseMachine.switch_to_flag, "checks", False):
         return
@@ -38,13 +38,19 @@ def check() -> None:
     @functools.wraps(complete)
     def completing(self: ParseMachine) -> None:
         flag: Argument | None = self.flag
-        if flag is not None and _is_ours(flag) and flag.kind is list and not self.flag_got_value:
+        if flag is not None and _is_ours(flag) and _lacks_value(self, flag):
             raise ParseError(f"{_typed(flag)} needs a value", self.context)
         complete(self)
 
     switching.checks = True  # type: ignore[attr-defined]  # a function takes attributes
     ParseMachine.switch_to_flag = switching  # type: ignore[method-assign]
     ParseMachine.complete_flag = completing  # type: ignore[method-assign]
+
+
+def _lacks_value(machine: ParseMachine, flag: Argument) -> bool:
+    if flag.kind is list:
+        return not machine.flag_got_value
+    return flag.takes_value and flag.raw_value == ""
 
 
 def _is_ours(flag: Argument) -> bool:
