@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from support.repo import Repo
+from trunkline.domain.stack import GateSettings
 from trunkline.gates import slots
+from trunkline.gates.catalogue import catalogue
 from trunkline.gates.outer_settings import outer_settings
+from trunkline.gates.proof import Surroundings
 from trunkline.git.checkout_settings import CheckoutSettings
 
 LFS = {"filter.lfs.smudge": "sh -c smudge", "filter.lfs.clean": "sh -c clean", "filter.lfs.required": "true"}
@@ -101,3 +104,19 @@ def test_the_configuration_above_work_trees_with_short_paths(
     assert now() == ""
     (tmp_path / "short/.cargo/config.toml").write_text('[build]\nrustflags = ["--cfg", "x"]\n')
     assert now() != ""
+
+
+@pytest.mark.cargo
+@pytest.mark.parametrize("path", ["a/rust-toolchain", "rust-toolchain.toml", "a/b/rust-toolchain.toml"])
+@pytest.mark.parametrize("link", [False, True])
+def test_the_toolchain_file_of_a_tree(repo: Repo, path: str, link: bool) -> None:  # noqa: FBT001 -- a table
+    """In any directory above the workspace, also as a link: what rustup finds in the gates' work tree."""
+    gate = next(iter(catalogue(GateSettings(root="a/b"))))
+    text = '[toolchain]\nchannel = "1.0.0"\n'
+    repo.commit("one", {"a/b/Cargo.toml": "[workspace]\n"})
+    surroundings = Surroundings(repo.adapter)
+    before = surroundings.toolchain(gate, repo.adapter.tree(repo.head()), "a/b")
+    if link:
+        (repo.path / path).symlink_to("../" * path.count("/") + "toolchain.toml")
+    repo.commit("two", {"toolchain.toml" if link else path: text})
+    assert surroundings.toolchain(gate, repo.adapter.tree(repo.head()), "a/b") != before, "1.0.0 is not installed"

@@ -62,6 +62,7 @@ def test_the_verdict_of_receipts(receipts: list[Receipt], verdict: Verdict | Non
     [
         pytest.param({"argv": ("cargo", "check")}, "the gate's command has changed since", id="command"),
         pytest.param({"env": {}}, "the gate's environment has changed since", id="environment"),
+        pytest.param({"root": "rust"}, "it ran in rust, and [gates] root is .", id="directory"),
         pytest.param({"expects": 1, "exit_code": 1}, "the exit code that counts", id="expected exit code"),
         pytest.param(
             {"toolchain": OLD},

@@ -119,6 +119,7 @@ class ReceiptQuery(msgspec.Struct, frozen=True):
         config_sha256: see Receipt; None as for the toolchain.
         sandboxed: only a run inside the sandbox counts.
         expects: the exit code that counts as a pass.
+        root: the directory in which it runs.
         executor: only a run of this executor counts; "" for any.
         signed: a pass counts only with a signature of a trusted signer.
         terms: the further conditions of an attestation, if any.
@@ -132,6 +133,7 @@ class ReceiptQuery(msgspec.Struct, frozen=True):
     config_sha256: str | None = None
     sandboxed: bool = False
     expects: int = 0
+    root: str = "."
     executor: str = ""
     signed: bool = False
     terms: Terms | None = None
@@ -274,6 +276,7 @@ def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
     elsewhere = f"it ran by {receipt.executor or 'trunkline'}, and stack.toml has executor {query.executor}"
     differences = (
         (receipt.argv != query.argv, "the gate's command has changed since"),
+        (receipt.root != query.root, f"it ran in {receipt.root}, and [gates] root is {query.root}"),
         (dict(receipt.env) != dict(query.env), "the gate's environment has changed since"),
         (receipt.expects != query.expects, "the exit code that counts as a pass has changed since"),
         (now is not None and then != now, f"it ran with {_named(then, now)}"),

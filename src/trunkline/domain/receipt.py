@@ -234,6 +234,7 @@ class Receipt:
             it did.
         attempts: 2 if it was run again without a compiler wrapper after an internal compiler error.
         repository: the repository whose commit was gated (`repository.identity`); "" if unknown.
+        root: the directory in which it ran, relative to the top of the tree.
         outside: the packages outside the work tree that it may have been compiled with: directory -> a
             hash of its state, "" if that is unknown.
     """
@@ -266,6 +267,7 @@ class Receipt:
     failure: Mapping[str, str] = field(default_factory=dict, hash=False)
     units: int = 0
     repository: str = ""
+    root: str = "."
     outside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property

@@ -30,6 +30,7 @@ class Gate:
         joins: variables of `env` whose flags are added to the configured flags instead of replacing
             them.
         flags: the flags of rustc and rustdoc, once known; see `under`.
+        root: the directory in which it runs, relative to the top of the tree.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Gate:
     must_run: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
     flags: Flags = NO_FLAGS
+    root: str = "."
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Gate:
@@ -158,7 +160,7 @@ def _made(default: _Default, settings: GateSettings) -> Gate:
     argv = tuple(part for part in run.split() if settings.locked or part != "--locked")
     gate = Gate(default.name, argv, default.env, default.group, argv[:1], settings.timeout, settings.sandbox)
     env, joins = _joined_environment(settings.env, default.env)
-    return replace(gate, env=env, joins=joins)
+    return replace(gate, env=env, joins=joins, root=settings.root)
 
 
 def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -210,7 +212,8 @@ def _overridden(gate: Gate | None, name: str, override: GateOverride, settings: 
                 why='a gate of your own needs `run`, like run = ["cargo", "deny", "check"]',
                 next_command="${EDITOR:-vi} stack.toml",
             )
-        gate = Gate(name, override.run, settings.env, name, (), settings.timeout, settings.sandbox)
+        own = Gate(name, override.run, settings.env, name, (), settings.timeout, settings.sandbox)
+        gate = replace(own, root=settings.root)
     # Another command or environment would build other units in the shared directory, so it gets its
     # own group.
     group = gate.group if override.run is None and override.env is None else name

@@ -87,7 +87,8 @@ def gate_of(subject: Subject, check: Check) -> Gate:
     settings = subject.settings
     own = Gate(check.name, (), {}, check.name, (), settings.timeout, settings.sandbox)
     if isinstance(check, CommandCheck):
-        return replace(own, argv=check.run, env={**settings.env, **check.env}, expects=check.exit)
+        env = {**settings.env, **check.env}
+        return replace(own, argv=check.run, env=env, expects=check.exit, root=settings.root)
     if isinstance(check, TestCheck):
         return _test_gate(check, settings)
     if isinstance(check, ManualCheck):

@@ -184,6 +184,7 @@ def _run(workspace: GateWorkspace, gate: Gate, query: ReceiptQuery, say: Callabl
         tests=test_counts.tests_run(gate.argv, attempt.output),
         sources=sources_name(read) if read else "",
         units=attempt.output.units,
+        root=workspace.root,
         outside=outside,
     )
     if attempt.ended or attempt.done.timed_out:

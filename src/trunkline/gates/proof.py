@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 from msgspec import structs
@@ -32,6 +34,7 @@ from trunkline.state.receipt_store import Store
 from trunkline.system.files import private_directory
 
 _SKEW = dt.timedelta(minutes=10)
+_LINK = "120000"
 _TOOLCHAIN_FILES = ("rust-toolchain", "rust-toolchain.toml")
 
 
@@ -61,17 +64,24 @@ class Surroundings:
         has one, it is written to a separate directory, because the gates' work tree may be at
         another commit.
         """
-        folders = {"": "", **({} if root == "." else {f"{root}/": f"{root}/"})}
-        names = [f"{folder}{name}" for folder in folders for name in _TOOLCHAIN_FILES]
+        folders = (PurePosixPath(root), *PurePosixPath(root).parents)
+        names = [str(folder / name) for folder in folders for name in _TOOLCHAIN_FILES]
         listed = self.git.cached_query("ls-tree", "-z", tree, "--", *names).text.split("\0")
-        blobs = tuple(
-            sorted((path, line.split()[2]) for line in listed if line for path in [line.partition("\t")[2]])
-        )
+        blobs = tuple(sorted(self._blob(tree, *line.split("\t", 1)) for line in listed if line))
         if blobs not in self._tools:
             home = self._home(blobs)
             (home / root).mkdir(parents=True, exist_ok=True)
             self._tools[blobs] = Tools(home / root, sources.wrap_for(home, sandbox=self.sandbox))
         return self._tools[blobs]
+
+    def _blob(self, tree: Oid, facts: str, path: str) -> tuple[str, str]:
+        """Return a path of a tree and its blob; "" for a link that leads to none, since rustup follows links."""
+        mode, _, blob = facts.split(" ")
+        if mode == _LINK:
+            follow = ("cat-file", "--batch-check=%(objectname)", "--follow-symlinks")
+            found = self.git.cached_query(*follow, stdin=f"{tree}:{path}\n".encode()).text
+            blob = "" if " " in found else found
+        return path, blob
 
     def toolchain(self, gate: Gate, tree: Oid, root: str) -> Toolchain:
         """Return the toolchain that would compile for a gate.
@@ -85,11 +95,12 @@ class Surroundings:
     def _home(self, blobs: Sequence[tuple[str, str]]) -> Path:
         """Return a directory that holds only these files, beside the gates' work trees."""
         base = private_directory(slots.work_dir(self.git.common_dir()) / "toolchains")
-        home = private_directory(base / ("-".join(blob[:12] for _, blob in blobs) or "none"))
+        home = private_directory(base / hashlib.sha256(json.dumps(blobs).encode()).hexdigest()[:16])
         for path, blob in blobs:
             target = home / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.git.cached_query("cat-file", "blob", blob).stdout)
+            if blob:
+                target.write_bytes(self.git.cached_query("cat-file", "blob", blob).stdout)
         return home
 
     def outer_settings(self, tree: Oid) -> str:
@@ -167,7 +178,7 @@ def ran(known: Known, gate: Gate, tree: Oid) -> bool:
 def query_of(gate: Gate, tree: Oid) -> ReceiptQuery:
     """Return the receipt query of a gate on a tree, with any toolchain and configuration."""
     env = gate_environment(gate)
-    return ReceiptQuery(gate.name, tree, gate.argv, env, sandboxed=gate.sandbox, expects=gate.expects)
+    return ReceiptQuery(gate.name, tree, gate.argv, env, sandboxed=gate.sandbox, expects=gate.expects, root=gate.root)
 
 
 def query_now(gate: Gate, tree: Oid, toolchain: Toolchain | None, config: str | None) -> ReceiptQuery:
