@@ -321,7 +321,7 @@ def _perform(
 def _seen(repository: Repository, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
     slug = repository.slug
     state = box.github.state()["repositories"][slug]
-    return refs.read_refs(Git(box.github.bare(slug)), "refs/heads/"), {
+    return refs.read_refs(Git(box.github.bare(slug), git_dir="."), "refs/heads/"), {
         int(number): pull for number, pull in state["pulls"].items()
     }
 
@@ -329,7 +329,7 @@ def _seen(repository: Repository, box: _Sandbox) -> tuple[dict[str, Oid], dict[i
 def _refs_changed(
     box: _Sandbox, before: Mapping[str, Oid], after: Mapping[str, Oid], repository: Repository
 ) -> tuple[RefChange, ...]:
-    git = Git(box.github.bare(repository.slug))
+    git = Git(box.github.bare(repository.slug), git_dir=".")
     found = []
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)

@@ -26,7 +26,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.policy import Difference
 from trunkline.git import refs
-from trunkline.git.git import Git
+from trunkline.git.git import ANY_REPOSITORY, Git
 from trunkline.system.files import private_directory, replace_bytes
 
 VARIABLE = "TRUNKLINE_TRUST"
@@ -182,7 +182,7 @@ def _holder(git: Git, found: StackText) -> _Holder | None:
     folder = Path(os.path.abspath(found.path)).parent  # noqa: PTH100 -- resolve would follow links
     inside = folder.is_relative_to(git.cwd)
     if not inside:
-        done = git.at(folder).query("rev-parse", "--is-inside-work-tree", ok=(0, 128))
+        done = git.at(folder).query(*ANY_REPOSITORY, "rev-parse", "--is-inside-work-tree", ok=(0, 128))
         if (done.returncode != 0 and "not a git repository" in done.error_text) or _is_in_git_directory(git, folder):
             return None
     elif not folder.resolve().is_relative_to(git.cwd.resolve()):
@@ -209,7 +209,7 @@ def _is_in_git_directory(git: Git, folder: Path) -> bool:
     """Return whether a directory is inside the git directory, where no branch has files."""
     return (
         ".git" in folder.parts
-        and git.at(folder).query("rev-parse", "--is-inside-work-tree", ok=(0, 128)).text == "false"
+        and git.at(folder).query(*ANY_REPOSITORY, "rev-parse", "--is-inside-work-tree", ok=(0, 128)).text == "false"
     )
 
 

@@ -22,7 +22,7 @@ from trunkline.domain.snapshot import PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack, stack_of
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
-from trunkline.git.git import Git
+from trunkline.git.git import ANY_REPOSITORY, Git
 
 
 def open_context(
@@ -121,7 +121,6 @@ def top_of(git: Git) -> Git:
         UsageError: this is not a repository, or it has no work tree.
     """
     git.load_places()
-    git.common_dir()
     done = git.cached_query("rev-parse", "--show-toplevel", ok=(0, 128))
     if done.returncode != 0 or not done.text:
         raise _no_work_tree(git)
@@ -130,8 +129,10 @@ def top_of(git: Git) -> Git:
 
 def _no_work_tree(git: Git) -> UsageError:
     """Return the error for a bare repository, or for a directory inside `.git`."""
-    inside, top = git.cwd, git.common_dir().parent
-    if git.query("rev-parse", "--is-bare-repository").text != "true" and (top / ".git").exists():
+    found = git.query(*ANY_REPOSITORY, "rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+    inside, top = git.cwd, (found.path if found.returncode == 0 else git.common_dir()).parent
+    bare = git.query(*ANY_REPOSITORY, "rev-parse", "--is-bare-repository").text
+    if bare != "true" and (top / ".git").exists():
         return UsageError(
             f"{inside} is inside the git directory",
             why="trunkline works in the checkout",

@@ -225,7 +225,7 @@ def _mirror(key: str) -> Git:
     if not (path / "HEAD").is_file():
         path.mkdir(exist_ok=True)
         Git(path).query("init", "--quiet", "--bare", ".")
-    return Git(path)
+    return Git(path, git_dir=".")
 
 
 def _own_directory() -> Path:

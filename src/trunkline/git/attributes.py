@@ -117,11 +117,10 @@ def scratch_repository(git: Git, tree: Oid) -> tuple[Git, dict[str, str]]:
     place = _scratch(git, files)
     git_dir = git.cached_query("rev-parse", "--path-format=absolute", "--git-dir").path
     environment = {
-        "GIT_DIR": str(git_dir),
         "GIT_WORK_TREE": str(place),
         "GIT_INDEX_FILE": str(place / ".git-index-of-no-tree"),  # missing: no attributes come from an index
     }
-    return git.at(place), environment
+    return git.at(place, str(git_dir)), environment
 
 
 def _scratch(git: Git, files: Mapping[bytes, Oid]) -> Path:

@@ -37,6 +37,9 @@ _SEALED = (
     "--no-pager",
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false",  # a repository's own configuration could name a command here
+    # A branch can hold a directory that looks like a bare repository, with a configuration that names commands. Git
+    # would use it in that directory (git-config(1), safe.bareRepository).
+    "-c", "safe.bareRepository=explicit",
     "-c", "core.fsync=all",  # by default git makes no fsync call for refs and objects
     "-c", "rerere.enabled=false",
     "-c", "advice.detachedHead=false",
@@ -44,6 +47,8 @@ _SEALED = (
     "-c", "gc.auto=0",  # no garbage collection during a run: it could delete our objects, or block on its lock
     "-c", "maintenance.auto=false",
 )  # fmt: skip
+ANY_REPOSITORY = ("-c", "safe.bareRepository=all")
+"""Let git find a bare repository: for `rev-parse`, which runs nothing that a configuration names."""
 _ENV = {
     "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true",
     # Replacements and grafts exist in this clone only (git-replace(1)): a replay would publish
@@ -62,6 +67,7 @@ class Git:
     Attributes:
         cwd: a directory inside a work tree, or a git directory.
         echo: receives each mutation as a command line that a person could type.
+        git_dir: the git directory, relative to `cwd`, if git shall not search for it: "." for a bare repository.
         existing: commits known to exist; what they reach may be missing.
         complete: commits known to exist with everything that they reach.
         referenced: object ids that refs held when they were read; git keeps what a ref reaches.
@@ -81,6 +87,7 @@ class Git:
 
     cwd: Path
     echo: Callable[[str], None] | None = None
+    git_dir: str = ""
     existing: set[Oid] = field(default_factory=set, repr=False, compare=False)
     complete: set[Oid] = field(default_factory=set, repr=False, compare=False)
     referenced: set[Oid] = field(default_factory=set, repr=False, compare=False)
@@ -99,9 +106,9 @@ class Git:
     attributes: dict[Oid, Mapping[bytes, Oid]] = field(default_factory=dict, repr=False, compare=False)
     _cached: dict[tuple[object, ...], process.Completed] = field(default_factory=dict, repr=False, compare=False)
 
-    def at(self, cwd: Path) -> Git:
+    def at(self, cwd: Path, git_dir: str = "") -> Git:
         """Return the same repository with another work tree; the caches are shared."""
-        return replace(self, cwd=cwd)
+        return replace(self, cwd=cwd, git_dir=git_dir)
 
     def with_echo(self, echo: Callable[[str], None]) -> Git:
         """Return the same repository with another receiver of mutations."""
@@ -226,6 +233,8 @@ class Git:
         sealed = [part for part in _SEALED if not hooks or part != "core.hooksPath=/dev/null"]
         if hooks:
             sealed.remove("-c")
+        if self.git_dir:
+            sealed.append(f"--git-dir={self.git_dir}")
         # A hook is the user's own program: it gets their environment.
         kept = process.own_environment(tokens=network) if hooks else process.environment(tokens=network)
         done = process.run(

@@ -163,22 +163,22 @@ def _store(own: _Superproject, link: _Link) -> tuple[Git, str]:
         registered = own.git.query("config", "--get", f"submodule.{link.name}.url", ok=(0, 1)).text
     url = registered or _resolved(link.url, own.url)
     if _is_name(link.name):
-        clone = Git(own.modules / link.name)
+        clone = Git(own.modules / link.name, git_dir=".")
         if (clone.cwd / "HEAD").is_file() and _has(clone, link.commit):
             return clone, url
     if not url:
         raise TrunklineError(f".gitmodules does not say where {link.path} comes from")
     place = private_directory(own.cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.git")
-    store = Git(place)
     if not (place / "HEAD").is_file():
-        store.query("init", "--quiet", "--bare", ".")
+        Git(place).query("init", "--quiet", "--bare", ".")
+    store = Git(place, git_dir=".")
     if not _has(store, link.commit):
         _fetch(store, url, link.commit, local=bool(registered))
     return store, url
 
 
 def _has(store: Git, commit: Oid) -> bool:
-    return store.query("--git-dir=.", "cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128)).returncode == 0
+    return store.query("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128)).returncode == 0
 
 
 def _fetch(store: Git, url: str, commit: Oid, *, local: bool) -> None:
@@ -186,7 +186,7 @@ def _fetch(store: Git, url: str, commit: Oid, *, local: bool) -> None:
     allowed = [
         part for each in (*_NETWORK, *(["protocol.file.allow=always"] if local else [])) for part in ("-c", each)
     ]
-    fetch = [*allowed, "--git-dir=.", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]
+    fetch = [*allowed, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]
     done = store.query(*fetch, "--depth=1", "--end-of-options", url, commit, ok=(0, 1, 128), network=True)
     if done.returncode or not _has(store, commit):
         refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -219,7 +219,7 @@ def _write(store: Git, place: Path, commit: Oid) -> None:
     index = place.with_name(f".{place.name}.index-{os.getpid()}")
     try:
         store.query(
-            "-c", "core.bare=false", "-c", "core.sparseCheckout=false", "--git-dir=.", f"--work-tree={place}",
+            "-c", "core.bare=false", "-c", "core.sparseCheckout=false", f"--work-tree={place}",
             "read-tree", "--reset", "-u", commit, env={"GIT_INDEX_FILE": str(index)},
         )  # fmt: skip
     finally:
