@@ -11,8 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from trunkline.domain import records
-from trunkline.domain.command import task_command
-from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError
+from trunkline.domain.command import names_task, task_command
+from trunkline.domain.errors import Declined, Paused, Refused, TrunklineError, UsageError
 from trunkline.domain.names import BranchName, EntryKey, labelled
 from trunkline.domain.records import EntryRecord, Intent, RunFinished, StepBegan, StepDone, StepFailed
 from trunkline.domain.stack import Entry
@@ -132,7 +132,8 @@ def _stopped(error: TrunklineError, step: Step, pr: EntryKey | None) -> tuple[re
             why=error.why,
             next_command=(task_command("continue"), task_command("abort")),
         )
-    return StepFailed(step.name, pr=pr, what=error.what, code=int(error.code)), error
+    resumable = not isinstance(error, Refused | UsageError) or names_task(error.next_commands, "continue")
+    return StepFailed(step.name, pr=pr, what=error.what, code=int(error.code), resumable=resumable), error
 
 
 def _done(name: StepName, pr: EntryKey | None, outcome: Outcome) -> StepDone:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.inprocess import Desk, desk
+from support.inprocess import ENTRIES, Desk, desk
 from trunkline.commands import rebase, restack, undo
 from trunkline.context import open_run
 from trunkline.domain.changes import LocalMoved, NoteChanged, RemoteMoved, StateChanged, is_different
@@ -79,13 +79,28 @@ def _middle_grew(stack: Desk) -> None:
     stack.clone.git("switch", "--quiet", "main")
 
 
-@pytest.mark.parametrize("prepare", [_trunk_moved, _bottom_merged, _up_to_date, _middle_grew])
+def _rebased_by_others(stack: Desk) -> None:
+    """Let a colleague replay all entries and force-push them: the same commits with other ids."""
+    _trunk_moved(stack)
+    author, base = stack.author, "origin/main"
+    for branch in ENTRIES.values():
+        author.git("switch", "--quiet", "--detach", f"origin/{branch}")
+        author.git("rebase", "--quiet", "--onto", base, f"origin/{branch}~2")
+        base = author.head("HEAD")
+        author.git("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
+
+
+@pytest.mark.parametrize("prepare", [_trunk_moved, _bottom_merged, _up_to_date, _middle_grew, _rebased_by_others])
 def test_restack_and_its_undo(stack: Desk, prepare: Prepare) -> None:
     """Each announced push, base, note and move is made, and nothing else; the undo reverts as many."""
     prepare(stack)
-    expected = announced(restack.forecast(stack.stack_context()).plan)
+    planned = restack.forecast(stack.stack_context()).plan
+    expected = announced(planned)
     stack.restack()
     assert recorded(stack) == expected
+    if prepare is _rebased_by_others:
+        assert expected == {"local": 3}
+        assert "up to date (2 commits on origin/main); origin holds the same commits" in planned.steps[1].description
     found = undo.find(stack.quiet, cwd=stack.clone.path)
     if prepare is _up_to_date:
         assert not expected

@@ -227,3 +227,32 @@ def test_notes_behind_a_symbolic_ref(person: Typist, monkeypatch: pytest.MonkeyP
     assert f"{notes.REF} is a symbolic ref to refs/heads/one" in refused.error
     clone.git(*refused.next[0].split()[1:])
     assert (person.desk.tips(), Path(clone.path / ".git" / notes.REF).exists()) == (before, False)
+
+
+@pytest.mark.parametrize("task", ["gates", "checks", "fmt"])
+def test_a_step_of_an_entry_without_any_branch(person: Typist, task: str) -> None:
+    """It is refused before a run begins, and so is its dry run."""
+    person.desk.hub.bare.git("update-ref", "-d", "refs/heads/two")
+    person.desk.clone.git("branch", "--quiet", "-D", "two")
+    person.desk.clone.git("fetch", "--quiet", "--prune")
+    dry, wet = person(f"invoke {task} --pr 2 --dry-run"), person(f"invoke {task} --pr 2")
+    assert (dry.code, dry.error, dry.next) == (wet.code, wet.error, wet.next) == (5, wet.error, wet.next)
+    assert "there is no branch two, neither local nor on origin" in wet.error
+    assert "no run yet" in person("invoke log").out
+
+
+def test_gates_of_an_entry_without_a_pull_request(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They need its commit only."""
+    person.desk.own_stack(monkeypatch, 3)
+    assert person("invoke gates --pr three --dry-run").code == 0
+
+
+def test_a_push_that_was_refused(person: Typist) -> None:
+    """It changed nothing, and `continue` would be refused likewise: `status` shows the entry, and no open run."""
+    person.desk.push_commit("one", "theirs", {"theirs.txt": "1\n"})
+    person.desk.clone.git("switch", "--quiet", "one")
+    person.desk.clone.commit("mine", {"mine.txt": "1\n"})
+    assert person("invoke push --pr 1 --yes").code == 5
+    assert person("invoke status").next == ["invoke rebase --pr 1 --dry-run"]
+    assert "push of #1 one: failed" in person("invoke log").out
+    assert "no run is open" in person("invoke abort").out

@@ -18,6 +18,7 @@ from trunkline.domain.options import Options
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import REBASE_STEPS, Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction
+from trunkline.operations import local_branch
 from trunkline.planning import heads, misplaced_commits
 from trunkline.state import journal
 from trunkline.steps import (
@@ -90,6 +91,7 @@ WHOLE = "rebase"
 _NEEDS_ITS_OWN = frozenset({StepName.VERIFY_MERGED, StepName.REPLAY, StepName.PUSH, StepName.READY})
 """Steps that are refused if the branch holds commits of entries above it."""
 
+_NEEDS_BRANCH = frozenset({StepName.FMT, StepName.GATES, StepName.CHECKS})
 _NEEDS_PULL_REQUEST = frozenset(
     {StepName.VERIFY_MERGED, StepName.PUSH, StepName.READY, StepName.NOTE, StepName.CHECKLIST}
 )
@@ -112,12 +114,14 @@ def plan(context: Context, task: str) -> Forecast:
         TrunklineError: the task would fail with the same error.
     """
     names = steps_of(task, context.entry)
-    if set(names) <= _PLANNERS_OFFLINE.keys():
-        offline = tuple(_PLANNERS_OFFLINE[name](context) for name in names)
-        return Forecast(Plan(task, context.entry.pr, offline, _skipped(context.options, names)))
-    view = context.view()
     if _NEEDS_PULL_REQUEST & set(names) and context.entry.number is None:
         raise context.entry.no_pull_request()
+    if set(names) <= _PLANNERS_OFFLINE.keys():
+        if _NEEDS_BRANCH & set(names):
+            local_branch.refuse_missing(context)
+        offline = tuple(_PLANNERS_OFFLINE[name](context) for name in names)
+        return Forecast(Plan(task, context.entry.key, offline, _skipped(context.options, names)))
+    view = context.view()
     if _NEEDS_ITS_OWN & set(names):
         misplaced_commits.refuse(view)
     if StepName.VERIFY_MERGED in names:

@@ -37,8 +37,8 @@ def open_run(state: Path) -> Run | None:
     A paused run, or one with an unfinished abort, stays open until it is finished or aborted.
     Otherwise the open run is the newest one that failed or was killed, unless a later run moved its
     branches; if it changed nothing itself, unless a later run was going to move them. A single step
-    that failed before it changed anything is open only until another run starts. The same holds for a
-    run with a damaged journal.
+    that failed before it changed anything is open only until another run starts, and not at all if it was
+    refused and `continue` cannot help. A run with a damaged journal is open until another run starts, too.
 
     Args:
         state: the repository's state directory.
@@ -49,7 +49,7 @@ def open_run(state: Path) -> Run | None:
     for run in map(journal.read, unfinished):
         if run.is_held and not run.damaged:
             return run
-        if (run.started or run.damaged) and run.state in {"failed", "interrupted"}:
+        if (run.started or run.damaged) and run.state in {"failed", "interrupted"} and not _is_over(run):
             stopped.append(run)
     worth = (run for run in stopped if (run.changed or _has_several_steps(run)) and not run.damaged)
     found = next((run for run in worth if not _is_superseded(run, paths)), None)
@@ -57,6 +57,14 @@ def open_run(state: Path) -> Run | None:
         return found
     last = max(paths, key=lambda path: path.stat().st_mtime_ns)  # a run may end after a later one
     return next((run for run in stopped if run.path == last), None)
+
+
+def _is_over(run: Run) -> bool:
+    """Return whether a run's only step was refused before it changed anything, and `continue` cannot help."""
+    if run.damaged or run.state != "failed" or run.changed or _has_several_steps(run):
+        return False
+    failed = run.last(StepFailed)
+    return failed is not None and not failed.resumable
 
 
 def _has_several_steps(run: Run) -> bool:

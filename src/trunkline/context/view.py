@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.observation import World
 from trunkline.context.scope import Scope
@@ -45,6 +47,11 @@ class View(Scope):
     def local(self) -> LocalState:
         """The entry's branch, local and on the remote."""
         return self.world.branches[self.entry.branch]
+
+    def with_local(self, state: LocalState) -> View:
+        """Return the view with another state of the entry's branch."""
+        branches = {**self.world.branches, self.entry.branch: state}
+        return replace(self, world=structs.replace(self.world, branches=branches))
 
     def after_rebase(self, *commands: str) -> tuple[str, ...]:
         """Return commands that move the entry's branch, or those that end its rebase in progress.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -173,6 +173,11 @@ def program_help(name: str) -> Command:
 def task_list() -> Command:
     """Return the command that lists the tasks."""
     return Command((*_caller.program, "--list"))
+
+
+def names_task(commands: Iterable[str], name: str) -> bool:
+    """Return whether one of these commands calls a task of ours."""
+    return any(isinstance(each, Command) and f"{_caller.prefix}{name}" in each.argv for each in commands)
 
 
 def argv_of(command: str) -> tuple[str, ...]:

@@ -217,6 +217,17 @@ def move(
     context.observer.update_tip(branch, new)
 
 
+def refuse_missing(context: Context) -> None:
+    """Check that the entry's branch exists; the remote is read only if it does not exist here.
+
+    Raises:
+        Refused: it exists neither here nor on the remote.
+    """
+    is_here = refs.read_ref(context.git, branch_ref(context.entry.branch)) is not None
+    if not is_here and context.view().local.remote is None:
+        raise context.no_branch()
+
+
 def commit_to_verify(context: Context, step_context: StepContext) -> Oid:
     """Return the commit that gates and checks run on; without a local branch, the remote branch's tip.
 

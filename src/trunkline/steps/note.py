@@ -83,11 +83,10 @@ def _is_written(view: View, *, gated: bool) -> bool:
     """Return whether the note is up to date, as far as this is known before the branch moves and the gates run."""
     pr, local = view.known(view.entry.pr), view.local
     planned = view.decisions.planned_tip(pr.number) or local.local
-    moves = planned != pr.head_oid or local.local != pr.head_oid
-    if moves or view.stack.publish.statuses:
+    if planned != pr.head_oid or view.stack.publish.statuses:
         return False
     with contextlib.suppress(TrunklineError):  # the step itself raises it again
-        facts = facts_of(view)
+        facts = facts_of(view.with_local(replace(local, local=planned)))  # it may take the remote's version
         if not worth_writing(facts, pr.body):
             return not gated
         return place(pr.body, written(facts, template_of(view))) == pr.body

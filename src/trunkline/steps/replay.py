@@ -18,7 +18,7 @@ from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Paused
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import Oid, branch_ref, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.snapshot import PrState
@@ -71,8 +71,7 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
     if by_merge:
         command = f"git merge {shlex.quote(work.base_name)}"
     if preview.nothing:
-        up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
-        return Step(StepName.REPLAY, up_to_date, ()), after
+        return _planned_up_to_date(view, work), after
     if by_merge:
         description = f"merge {work.base_name} into it, with the tree of a replay of {counted(len(work.own))}; "
         return Step(StepName.REPLAY, description + _expected(done), (command,), mutates=True), after
@@ -82,6 +81,15 @@ def forecast(view: View, *, moves: bool = True) -> tuple[Step, View]:
     warnings = [note for note in work.notes if note.startswith("warning: ")]
     description = "; ".join([description + _expected(done), *warnings])
     return Step(StepName.REPLAY, description, (command,), mutates=True), after
+
+
+def _planned_up_to_date(view: View, work: ReplayPlan) -> Step:
+    """Return the step of an entry that sits on its base; its local branch may move to the remote's version."""
+    up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
+    if work.local is None or work.local == work.tip:
+        return Step(StepName.REPLAY, up_to_date, ())
+    command = f"git update-ref {shlex.quote(branch_ref(view.entry.branch))} {work.tip} {work.local}"
+    return Step(StepName.REPLAY, "; ".join((up_to_date, *work.notes)), (command,), mutates=True)
 
 
 def blocked_by(view: View) -> Entry | None:

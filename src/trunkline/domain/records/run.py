@@ -117,16 +117,17 @@ class StepDone(StepRecord, frozen=True, kw_only=True, tag="done"):
 
 
 class StepFailed(StepRecord, frozen=True, kw_only=True, tag="failed"):
-    """The error that ended a step, and its exit code.
+    """The error that ended a step, and its exit code; `resumable` is whether `continue` can help.
 
     Written: when a step fails or the answer to its question is no.
-    Resume: runs the step again.
+    Resume: runs the step again. A run of one step that is not resumable and changed nothing is not open.
     Undo: refuses a run that ends here: `abort` takes it back.
     """
 
     pr: EntryKey | None
     what: str
     code: int
+    resumable: bool = True
 
 
 class RunFinished(Record, frozen=True, tag="finished"):
