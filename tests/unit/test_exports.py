@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+from junitparser import JUnitXml
 
 from support.repo import Repo
 from trunkline.domain.names import PrNumber, branch_name, oid
@@ -14,7 +15,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.status import EntryState, EntryStatus, StackStatus, State
 from trunkline.gates.shown_paths import relative_paths
 from trunkline.git.state_directory import work_dir
-from trunkline.report import exports, html
+from trunkline.report import html, junit, mermaid
 
 FAILED = GateOutcome(
     "test", Verdict.FAILED, seconds=2.5, diagnosis="one <test> failed", cause="command-failed", since="x"
@@ -63,8 +64,7 @@ def test_a_failure_in_markdown_has_the_end_of_its_log() -> None:
 
 def test_junit_tells_failed_and_skipped_apart() -> None:
     """A suite for each open entry; what proves nothing is no pass."""
-    junitparser = pytest.importorskip("junitparser")
-    found = junitparser.JUnitXml.fromstring(exports.junit(FOUND))
+    found = JUnitXml.fromstring(junit.of_report(FOUND))
     suite, empty = found
     assert (suite.name, suite.tests, suite.failures, suite.skipped, empty.tests) == ("#2 b2", 4, 1, 2, 0)
     results = {case.name: [(type(each).__name__, each.message) for each in case.result] for case in suite}
@@ -76,7 +76,7 @@ def test_junit_tells_failed_and_skipped_apart() -> None:
 
 def test_mermaid_takes_no_orders_from_a_title() -> None:
     """A title with Mermaid syntax is still a label."""
-    message = exports.mermaid(FOUND)
+    message = mermaid.mermaid(FOUND)
     assert message.startswith('flowchart BT\n  trunk["main"]\n')
     assert (
         '  trunk --- pr1["#35;1 a #34;title#34; #93; --#62; evil #60;b#62; #35;1#59;<br/>b1<br/>merged"]:::good\n'
@@ -107,5 +107,5 @@ def test_a_receipt_of_somebody_else_stays_xml() -> None:
         odd, oid("1" * 40), oid("2" * 40), (), {}, (), Toolchain("", ""), "", "none", "2026-11-28T10:00:00+00:00",
         1.0, 1, "log", "", host=odd, failure={"cause": odd, "diagnosis": odd},
     )  # fmt: skip
-    (case,) = ET.fromstring(exports.receipts_junit(odd, [receipt])).iter("testcase")  # noqa: S314 -- ours
+    (case,) = ET.fromstring(junit.of_receipts(odd, [receipt])).iter("testcase")  # noqa: S314 -- ours
     assert case.attrib["name"] == r"\x1b\ufffe\uffff\ud800]]><x a='&'>"

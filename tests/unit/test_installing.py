@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trunkline import __version__
+from trunkline.domain.errors import UsageError
 from trunkline.system import installing
 
 
@@ -34,6 +35,15 @@ def test_an_extra_is_named_by_its_packages(prefix: Path) -> None:
     assert "trunkline" not in installing.for_extra("sim")
     (prefix / "pipx_metadata.json").touch()
     assert shlex.split(installing.for_extra("checks"))[:3] == ["pipx", "inject", "trunkline"]
+
+
+@pytest.mark.usefixtures("prefix")
+def test_a_missing_module_names_the_packages_of_its_extra() -> None:
+    """Imports of an extra stand in `needing`."""
+    with pytest.raises(UsageError) as caught, installing.needing("checks", "patterns need a search"):
+        importlib.import_module("ast_grep_of_another_name")
+    assert caught.value.why == "ast_grep_of_another_name is not installed"
+    assert str(caught.value.next_commands[0]).startswith("pip install 'ast-grep-py")
 
 
 @pytest.mark.parametrize(

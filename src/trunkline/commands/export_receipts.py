@@ -1,4 +1,4 @@
-"""Command `receipts.export`: write the receipts of a commit in standard formats."""
+"""Command `receipts.export`: write the receipts of a commit in standard formats; needs the extra `export`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trunkline.domain.stack import GateSettings
 from trunkline.git import dsse, history
 from trunkline.git.git import Git
 from trunkline.operations import attestation
-from trunkline.report import exports
+from trunkline.report import junit
 from trunkline.state.receipt_store import Store
 from trunkline.system.files import replace_bytes
 
@@ -69,11 +69,11 @@ def write(export: Export, sign: str, settings: GateSettings) -> None:
         settings: the `[gates]` table.
 
     Raises:
-        UsageError: the key cannot sign envelopes, or a package is missing.
+        UsageError: the key cannot sign envelopes.
     """
     signer = dsse.Signer(attestation.key_of(export.git, sign, settings))
-    junit = exports.receipts_junit(short(export.commit), [receipt for _, receipt in export.receipts])
+    xml = junit.of_receipts(short(export.commit), [receipt for _, receipt in export.receipts])
     export.folder.mkdir(parents=True, exist_ok=True)
     for path, _ in export.receipts:
         replace_bytes(export.folder / f"{path.stem}.dsse.json", signer.envelope(path.read_bytes()).encode())
-    replace_bytes(export.folder / JUNIT, junit.encode())
+    replace_bytes(export.folder / JUNIT, xml.encode())

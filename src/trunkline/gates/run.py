@@ -126,13 +126,8 @@ def _executor(settings: GateSettings) -> Executor:
         return actions.run_gate_jobs
     if settings.executor == LOCAL:
         return _run_all_locally
-    try:
-        from trunkline.gates import dask_executor  # noqa: PLC0415 -- optional, and its import takes a second
-    except ModuleNotFoundError as missing:
-        raise UsageError(
-            'stack.toml: gates.executor = "dask" needs Dask', why=f"{missing.name} is not installed",
-            next_command=installing.for_extra("cluster"),
-        ) from missing  # fmt: skip
+    with installing.needing("cluster", 'stack.toml: gates.executor = "dask" needs Dask'):
+        from trunkline.gates import dask_executor  # noqa: PLC0415 -- of an extra, and its import takes a second
     return dask_executor.run_gate_jobs
 
 

@@ -1,4 +1,4 @@
-"""Sign receipts as DSSE envelopes, which tools for in-toto attestations read.
+"""Sign receipts as DSSE envelopes, which tools for in-toto attestations read; needs cryptography, of an extra.
 
 An envelope's signature is made over its own encoding of type and content (DSSE, protocol.md), so a
 receipt's SSH signature cannot be reused: the exporter signs again, with a raw Ed25519 signature.
@@ -10,13 +10,11 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trunkline.domain.errors import UsageError
-from trunkline.system import installing
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PAYLOAD = "application/vnd.in-toto+json"
 
@@ -33,8 +31,7 @@ class Signer:
         path: the private key's file, `~` allowed.
 
     Raises:
-        UsageError: it cannot be read, has a passphrase, or is another kind of key; or the package
-            cryptography is missing.
+        UsageError: it cannot be read, has a passphrase, or is another kind of key.
     """
 
     def __init__(self, path: str) -> None:
@@ -54,13 +51,6 @@ class Signer:
 
 def _read(path: str) -> Ed25519PrivateKey:
     try:
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 -- an extra, and 40 ms
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 -- as above
-    except ModuleNotFoundError:
-        raise UsageError(
-            "DSSE envelopes need the package cryptography", next_command=installing.for_extra("export")
-        ) from None
-    try:
         key = serialization.load_ssh_private_key(Path(path).expanduser().read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
@@ -78,8 +68,6 @@ def _read(path: str) -> Ed25519PrivateKey:
 
 def _fingerprint(key: Ed25519PrivateKey) -> str:
     """Return the key's fingerprint as ssh-keygen prints it."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 -- as above
-
     line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     digest = hashlib.sha256(base64.b64decode(line.split()[1])).digest()
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"

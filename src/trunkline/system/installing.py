@@ -7,6 +7,7 @@ that name, or somebody else's. The packages of an extra are named instead.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -14,9 +15,11 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from trunkline import __version__
+from trunkline.domain.errors import UsageError
 
 _NAME = "trunkline"
 _PROGRAMS = {"pipx": ("pipx", "install"), "uv tool": ("uv", "tool", "install")}
@@ -31,6 +34,23 @@ def for_extra(name: str) -> str:
     packages = [package.strip() for package, _, condition in needed if marker.search(condition)]
     added = ("pipx", "inject", Path(sys.prefix).name) if _installer() == "pipx" else _pip()
     return shlex.join([*added, *packages])
+
+
+@contextlib.contextmanager
+def needing(name: str, what: str) -> Iterator[None]:
+    """Turn a module that is missing within the context into an error that names the packages of an extra.
+
+    Args:
+        name: the extra.
+        what: the first line of the error: what needs it.
+
+    Raises:
+        UsageError: a module is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise UsageError(what, why=f"{missing.name} is not installed", next_command=for_extra(name)) from missing
 
 
 def program(package: str) -> str:

@@ -131,19 +131,15 @@ def _form(found: Report, form: str) -> str:
     Raises:
         UsageError: the form needs a package that is not installed.
     """
-    from trunkline.report import exports, html
+    from trunkline.report import html, mermaid
 
     if form == "markdown":
         return html.markdown(found)
     if form == "mermaid":
-        return exports.mermaid(found)
-    try:
-        return exports.junit(found)
-    except ModuleNotFoundError as missing:
-        raise UsageError(
-            "--junit needs junitparser", why=f"{missing.name} is not installed",
-            next_command=installing.for_extra("junit"),
-        ) from missing  # fmt: skip
+        return mermaid.mermaid(found)
+    with installing.needing("junit", "--junit needs junitparser"):
+        from trunkline.report import junit
+    return junit.of_report(found)
 
 
 def _write_page(path: Path, page: bytes, output: str) -> None:

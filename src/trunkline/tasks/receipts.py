@@ -337,7 +337,8 @@ def pull(session: TaskSession, stack: str = "") -> None:
 )
 def export(session: TaskSession, stack: str = "", commit: str = "", output: str = "", sign: str = "") -> None:
     """Write the receipts of a commit as DSSE envelopes and a JUnit file."""
-    from trunkline.commands import export_receipts
+    with installing.needing("export", "DSSE envelopes and JUnit files need packages"):
+        from trunkline.commands import export_receipts
 
     git, chosen = _place(stack, session)
     found = export_receipts.export_of(git, commit, output)
@@ -346,12 +347,7 @@ def export(session: TaskSession, stack: str = "", commit: str = "", output: str 
         for name in found.names():
             session.terminal.line(f"would write {found.folder / name}")
         return
-    try:
-        export_receipts.write(found, sign, chosen.gates)
-    except ModuleNotFoundError as missing:
-        raise UsageError(
-            f"a JUnit file needs the package {missing.name}", next_command=installing.for_extra("export")
-        ) from None
+    export_receipts.write(found, sign, chosen.gates)
     session.terminal.line(
         ("✓ ", "green"), f"{count_of(len(found.receipts), 'envelope')} and {export_receipts.JUNIT} in {found.folder}"
     )

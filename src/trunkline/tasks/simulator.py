@@ -7,6 +7,7 @@ import itertools
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -186,21 +187,9 @@ def serve(
     serve_workflow.serve(root, session.terminal, example=example, repository=repository, trunk=trunk, faults=faults)
 
 
-@contextlib.contextmanager
-def simulator() -> Iterator[None]:
-    """Explain how to install the simulator if it is missing.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        raise UsageError(
-            "rehearsals need the simulator",
-            why=f"{missing.name} is not installed",
-            next_command=installing.for_extra("sim"),
-        ) from missing
+def simulator() -> AbstractContextManager[None]:
+    """Explain how to install the simulator if it is missing."""
+    return installing.needing("sim", "rehearsals need the simulator")
 
 
 def add_to(namespace: Collection) -> None:
