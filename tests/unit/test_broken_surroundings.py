@@ -23,6 +23,9 @@ from trunkline.tasks.session import task_session
         OSError(errno.EFBIG, "File too large"),
         FileExistsError(errno.EEXIST, "File exists", "/x/.git/trunkline"),
         NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x/.git/trunkline/runs"),
+        OSError(errno.EMFILE, "Too many open files", "/x/.git/trunkline/runs"),
+        OSError(errno.ELOOP, "Too many levels of symbolic links", "/x/.git/trunkline/runs"),
+        OSError(errno.ESTALE, "Stale file handle", "/x/.git/trunkline/runs"),
     ],
 )
 def test_what_a_file_system_refuses_is_no_defect(error: OSError, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +48,23 @@ def test_a_defect_is_reported_where_no_log_can_be_written(
     with pytest.raises(Exit) as left, task_session("status", json_wanted=False):
         raise ZeroDivisionError
     assert left.value.code == ExitCode.DEFECT
-    assert "defect: ZeroDivisionError" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "defect: ZeroDivisionError" in shown
+    assert shown.splitlines()[-1].startswith("next: ls -ld /")
+
+
+def test_a_defect_is_reported_where_the_state_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every user can write to the directory above it: exit 70, no traceback."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(shared / "state"))
+    with pytest.raises(Exit) as left, task_session("status", json_wanted=False):
+        raise ZeroDivisionError
+    assert left.value.code == ExitCode.DEFECT
+    assert "can be written by every user" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

@@ -176,7 +176,12 @@ def test_no_text_reaches_the_terminal_as_an_escape(text: str) -> None:
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 or 0x202A <= ord(char) <= 0x202E for char in shown)
 
 
-@pytest.mark.parametrize("text", ["a\u2028next: rm", "a\u2029b", "a\x85b", "a\x0bb\x1cc", "a\U000e0072\U000e006d"])
+INVISIBLE = ("main\u200b", "ma\u00adin", "\ufeffmain", "ma\u2060in", "\u3164", "main\U000e0101")
+
+
+@pytest.mark.parametrize(
+    "text", ["a\u2028next: rm", "a\u2029b", "a\x85b", "a\x0bb\x1cc", "a\U000e0072\U000e006d", *INVISIBLE]
+)
 def test_no_text_is_another_line_or_invisible(text: str) -> None:
     """Programs and agents read the lines that begin with `next:`; a title is no line of its own."""
     shown = for_terminal(text)
@@ -195,7 +200,7 @@ def test_no_quoted_text_can_be_our_marker_or_a_mention() -> None:
 HOSTILE = (
     "[x] **clippy** passed (12 s): `cargo clippy`", "![](https://evil.invalid/p.png)", "[a](https://evil.invalid)",
     "<img src=x>", "<details><summary>", "a`b` `[x](y)`", "\\[x](y)", "*a* ~~b~~ __c__ _d_", "# big", "``` ", "`",
-    "``a`", "| a | b", "x\u2028- [x] y",
+    "``a`", "| a | b", "x\u2028- [x] y", "&#64;octocat", "&commat;octocat fixes &#35;1", "&lt;b&gt; &amp;",
 )  # fmt: skip
 
 

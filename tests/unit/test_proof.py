@@ -199,13 +199,19 @@ def test_a_receipt_with_a_time_that_is_none_is_no_receipt(key: str, value: objec
         receipt_of(statement)
 
 
-@pytest.mark.parametrize("uri", ["../x.log", "/etc/passwd", "a\0b", "", ".."])
+@pytest.mark.parametrize(
+    "uri", ["../x.log", "/etc/passwd", "a\0b.log", "", "..", "0-test-1-2.json", "0-test-1-2.json.sig"]
+)
 def test_a_receipts_log_is_a_file_beside_it(uri: str) -> None:
-    """A log elsewhere is refused where the receipt is read."""
+    """A log elsewhere, or one that would replace another receipt, is refused where the receipt is read."""
     statement = statement_of(PASS)
     next(each for each in statement["predicate"]["configuration"] if each["name"] == "log")["uri"] = uri
-    with pytest.raises(ValueError, match="name of a file"):
+    with pytest.raises(ValueError, match=r"name of a \*\.log file"):
         receipt_of(statement)
+    own = statement_of(PASS)
+    own["predicate"]["trunkline"]["sources"] = uri or "x.json"
+    with pytest.raises(ValueError, match=r"name of a \*\.sources file"):
+        receipt_of(own)
 
 
 def test_a_toolchain_that_is_no_text_is_refused() -> None:

@@ -39,7 +39,7 @@ class _Log(msgspec.Struct, frozen=True):
     digest: _Sha256
 
     def __post_init__(self) -> None:
-        _require_file_name(self.uri)
+        _require_file_name(self.uri, ".log")
 
 
 class _Environment(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class _Own(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_o
     def __post_init__(self) -> None:
         instant(self.started)
         if self.sources:
-            _require_file_name(self.sources)
+            _require_file_name(self.sources, ".sources")
 
 
 class _Predicate(msgspec.Struct, frozen=True):
@@ -208,6 +208,7 @@ def receipt_of(statement: Any) -> Receipt:
     return receipt
 
 
-def _require_file_name(name: str) -> None:
-    if not name or name in {".", ".."} or "/" in name or "\0" in name:
-        raise ValueError(f"not the name of a file beside it: {name!r}")
+def _require_file_name(name: str, ending: str) -> None:
+    """Refuse a path, and the name of a file of another kind, such as another receipt."""
+    if not name.endswith(ending) or "/" in name or "\0" in name:
+        raise ValueError(f"not the name of a *{ending} file beside it: {name!r}")

@@ -214,7 +214,7 @@ class _Run(msgspec.Struct):
         return f"gates of {short(self.gate_job.commit)} ({hashlib.sha256(what.encode()).hexdigest()[:12]})"
 
     def _runs(self) -> tuple[WorkflowRun, ...]:
-        runs = workflow_runs.dispatched_runs(self.github, WORKFLOW)
+        runs = workflow_runs.dispatched_runs(self.github, WORKFLOW, self.gate_job.settings.trunk)
         return tuple(run for run in runs if run.title == self.title)
 
     def _going(self) -> WorkflowRun | None:

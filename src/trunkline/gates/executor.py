@@ -98,6 +98,8 @@ def accepted(gate_job: GateJob, gate: Gate, result: RemoteResult, toolchain: Too
         toolchain: the toolchain of this run; None: this receipt is the first.
     """
     receipt = result.receipt
+    if result.outcome.gate != gate.name:
+        return not_run(gate, f"{result.host} answered about another gate: {result.outcome.gate}")
     if receipt is None:
         if result.outcome.verdict is Verdict.PASSED:
             return not_run(gate, f"{result.host} says that it passed, and has no receipt")
@@ -111,10 +113,12 @@ def accepted(gate_job: GateJob, gate: Gate, result: RemoteResult, toolchain: Too
     if other or (passed and not receipt.passed):
         return not_run(gate, f"{result.host} ran something else: {shlex.join(receipt.argv)} on tree {receipt.tree}")
     log = result.log if hashlib.sha256(result.log).hexdigest() == receipt.log_sha256 else b""
+    # The names of files are ours: the machine could name another receipt, and replace it. Its sources stay there.
+    receipt = replace(receipt, log=f"{hashlib.sha256(log).hexdigest()[:32]}.log", sources="")
     path = execute.store_receipt(gate_job.git, gate_job.settings, receipt, log, gate_job.say)
     ran = structs.replace(query, toolchain=receipt.toolchain, config_sha256=receipt.config_sha256)
     known = proof.known_receipts(gate_job.git, gate_job.tree, gate_job.settings)
-    return proof.confirmed(known, ran, replace(result.outcome, log=str(path)))
+    return proof.confirmed(known, ran, replace(result.outcome, log=str(path), sources=""))
 
 
 def not_run(gate: Gate, why: str) -> GateOutcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import msgspec
 
 from trunkline.github.client import GitHub
@@ -15,6 +17,7 @@ class WorkflowRun(Resource, frozen=True):
     title: str = msgspec.field(name="display_title")
     status: str
     url: str = msgspec.field(name="html_url")
+    branch: str | None = msgspec.field(name="head_branch")
 
     @property
     def is_completed(self) -> bool:
@@ -63,15 +66,17 @@ class _Annotation(Resource, frozen=True):
     message: str | None
 
 
-def dispatched_runs(github: GitHub, workflow: str) -> tuple[WorkflowRun, ...]:
-    """Return the newest fifty runs of a workflow that were dispatched.
+def dispatched_runs(github: GitHub, workflow: str, branch: str) -> tuple[WorkflowRun, ...]:
+    """Return the newest fifty runs of a workflow that were dispatched, as a branch defines it.
+
+    Everybody who can push can dispatch a file of the same name on a branch of their own.
 
     Raises:
         NotFound: there is no such workflow.
         ExternalError: GitHub failed.
     """
-    path = f"actions/workflows/{workflow}/runs?event=workflow_dispatch&per_page=50"
-    return github.rest(path, _Runs).workflow_runs
+    path = f"actions/workflows/{workflow}/runs?event=workflow_dispatch&branch={quote(branch, safe='')}&per_page=50"
+    return tuple(run for run in github.rest(path, _Runs).workflow_runs if run.branch == branch)
 
 
 def run_of(github: GitHub, number: int) -> WorkflowRun:

@@ -6,16 +6,25 @@ import re
 import unicodedata
 
 _NOTHING = "\N{ZERO WIDTH NON-JOINER}"
-_MARKUP = re.compile(r"[\\`*\[\]<|~]|(?<!\S)#(?=#* )|(?<![^\W_])_|_(?![^\W_])")
-"""Characters that begin or end markup; `_` does not inside of words (CommonMark, 6.2)."""
+_MARKUP = re.compile(r"[\\`*\[\]<|~&]|(?<!\S)#(?=#* )|(?<![^\W_])_|_(?![^\W_])")
+"""Characters that begin or end markup; `_` does not inside of words (CommonMark, 6.2).
+
+`&` does: GitHub looks for mentions in the rendered text, where `&#64;octocat` is one.
+"""
 _CLOSING = re.compile(r"(?i)(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s)(?=[\w./-]*#\d|gh-\d|https?://)")
 """Keywords that close an issue when the pull request is merged (docs.github.com)."""
 _TAGS = range(0xE0000, 0xE0080)  # invisible copies of ASCII, which language models read
-_HIDDEN = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *_TAGS}
+_INVISIBLE = {
+    0x00AD, 0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x200B, 0x2060, 0x3164, 0xFEFF, 0xFFA0,
+    *range(0x2061, 0x2065), *range(0x206A, 0x2070), *range(0xFFF9, 0xFFFC), *range(0x1D173, 0x1D17B),
+    *range(0xE0100, 0xE01F0),
+}  # fmt: skip
+"""Characters without a glyph (Unicode, Default_Ignorable_Code_Point), but those that scripts and emoji need."""
+_HIDDEN = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *_TAGS, *_INVISIBLE}
 
 
 def for_terminal(text: str, *, lines: bool = False) -> str:
-    r"""Return text with control, escape and bidirectional characters made visible (`\x1b`).
+    r"""Return text with control, escape, bidirectional and invisible characters made visible (`\x1b`).
 
     Args:
         text: anything.

@@ -264,11 +264,13 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
 
 _OF_FILE_SYSTEM = frozenset({
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG,
-    errno.EEXIST, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTEMPTY, errno.EBUSY,
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENXIO, errno.ENOLCK,
 })  # fmt: skip
 """Errors of a file system that no code of ours can prevent.
 
-No permission, read-only, full, broken, a limit on file sizes, or a file where a directory belongs.
+No permission, read-only, full, broken, stale, a limit on sizes, files or memory, a link in a circle, or a file
+where a directory belongs.
 """
 
 
@@ -372,12 +374,20 @@ def _print_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
 
 
 def _print_defect(task: str, error: Exception) -> str:
-    log = private_directory(state_home()) / "defect.log"
+    """Write the defect's log and name it; return its path, or "" if it cannot be written."""
+    log, unwritten = state_home() / "defect.log", ""
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"
-    with contextlib.suppress(OSError):  # a full disk is often the reason
+    try:
+        private_directory(log.parent)
         append_line(log, redacted(text, process.secrets()).encode("utf-8", "backslashreplace"))
+    except (OSError, TrunklineError) as refused:  # a full disk is often the reason
+        unwritten = str(refused)
     terminal = _terminal(sys.stderr)
     terminal.line(("defect: ", "bold red"), f"{type(error).__name__}: {error}")
     terminal.line("  this is a fault of trunkline, not of your repository; nothing was pushed by the failing step")
+    if unwritten:
+        terminal.line(f"  its log cannot be written: {unwritten}")
+        terminal.next(f"ls -ld {shlex.quote(str(log.parent))}")
+        return ""
     terminal.next(f"less {shlex.quote(str(log))}")
     return str(log)

@@ -36,12 +36,13 @@ def _path(call: Call, tail: str) -> str:
 
 def listed(call: Call) -> Reply:
     """GET a workflow's runs, newest first."""
-    options = call.options("per_page", "page", "event")
+    options = call.options("per_page", "page", "event", "branch")
     file, event = call.parameters["file"], options.get("event", "workflow_dispatch")
     chosen = [run for run in call.repository.workflow_runs.values() if run.file == file]
     if not chosen and not running.known(call.world, call.repository, file):
         raise GitHubRefusal(RefusalKind.NOT_FOUND, "Not Found")
-    chosen = chosen if event == "workflow_dispatch" else []
+    branch = options.get("branch", "")
+    chosen = [run for run in chosen if event == "workflow_dispatch" and branch in {"", run.branch}]
     result_message = [_json(call, run) for run in reversed(chosen)]
     page = paged(call, result_message, _path(call, f"workflows/{file}/runs"))
     return replace(page, body={"total_count": len(result_message), "workflow_runs": page.body})
