@@ -46,18 +46,47 @@ def test_all_six_pass_and_are_proven(bench: Bench) -> None:
     assert not bench.gate("fmt", fresh=True)["fmt"].reused, "--fresh runs whatever the receipts say"
 
 
-def test_a_package_outside_of_the_repository_that_changed(bench: Bench, tmp_path: Path) -> None:
-    """The receipt names it; after an edit there, the gate runs again."""
-    other = tmp_path / "other"
+LOCKED = """\
+version = 4
+
+[[package]]
+name = "other"
+version = "0.1.0"
+SOURCE
+[[package]]
+name = "tiny"
+version = "0.1.0"
+dependencies = [
+ "other",
+]
+"""
+OUTSIDE = {
+    "a path dependency": {
+        "Cargo.toml": FILES["Cargo.toml"] + '[dependencies]\nother = { path = "OTHER" }\n',
+        "Cargo.lock": LOCKED.replace("SOURCE", ""),
+    },
+    "a package of a directory source": {
+        "Cargo.toml": FILES["Cargo.toml"] + '[dependencies]\nother = "0.1"\n',
+        "Cargo.lock": LOCKED.replace("SOURCE", 'source = "registry+https://github.com/rust-lang/crates.io-index"\n'),
+        ".cargo/config.toml": '[source.crates-io]\nreplace-with = "x"\n[source.x]\ndirectory = "OTHER/.."\n',
+    },
+    "an included file": {"src/lib.rs": LIB + 'include!("OTHER/src/lib.rs");\n'},
+}
+
+
+@pytest.mark.parametrize("way", OUTSIDE)
+def test_a_package_outside_of_the_repository_that_changed(bench: Bench, tmp_path: Path, way: str) -> None:
+    """The receipt names it; after an edit there, the gate runs again, and cargo compiles it again."""
+    other = tmp_path / "vendor/other"
     (other / "src").mkdir(parents=True)
     (other / "Cargo.toml").write_text(FILES["Cargo.toml"].replace("tiny", "other"))
-    (other / "src/lib.rs").write_text("// fine\n")
-    bench.commit(**{"Cargo.toml": f'{FILES["Cargo.toml"]}[dependencies]\nother = {{ path = "{other}" }}\n'})
-    bench.override("fmt", run=("grep", "-q", "fine", f"{other}/src/lib.rs"))
-    assert bench.one("fmt").verdict is Verdict.PASSED
-    assert bench.one("fmt").reused
-    (other / "src/lib.rs").write_text("// broken\n")
-    assert bench.one("fmt").verdict is Verdict.FAILED
+    (other / "src/lib.rs").write_text("/// Fine.\npub fn fine() {}\n")
+    (other / ".cargo-checksum.json").write_text('{"files":{}}')
+    bench.commit(**{name: text.replace("OTHER", str(other)) for name, text in OUTSIDE[way].items()})
+    assert bench.one("build").verdict is Verdict.PASSED
+    assert bench.one("build").reused
+    (other / "src/lib.rs").write_text("/// Broken.\npub fn fine() -> u32 {}\n")
+    assert bench.one("build").verdict is Verdict.FAILED
 
 
 def test_a_failing_test(bench: Bench) -> None:

@@ -86,3 +86,47 @@ def test_a_change_is_noticed(top: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(outside_packages, "_MOST", 1)
     assert outside_packages.changed({str(other): outside_packages.state_of(str(other))}) == str(other)
     assert outside_packages.changed({str(other / "missing"): "0"})
+
+
+LOCK = """[[package]]
+name = "{name}"
+version = "1.0.0"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+"""
+
+
+@pytest.mark.parametrize("file", [".cargo/config.toml", "../.cargo/config.toml", "../../home/config.toml"])
+def test_locked_packages_of_a_directory_source(top: Path, file: str) -> None:
+    """Named as by `cargo vendor`, with and without the version; others there are left out."""
+    for name in ("other-more-1.0.0", "unused-1.0.0"):
+        packed(top.parents[1] / "vendor" / name)
+    packed(top.parents[1] / "vendor/third")
+    (top / "Cargo.lock").write_text("version = 4\n" + LOCK.format(name="other-more") + LOCK.format(name="third"))
+    (top / file).parent.mkdir(exist_ok=True)
+    (top / file).write_text(f'[source.mine]\ndirectory = "{top.parents[1]}/vendor"\n')
+    assert found(top) == ["other-more-1.0.0", "third"]
+    before = outside_packages.vendored(top, ".")
+    (top.parents[1] / "vendor/third/src/lib.rs").write_text("// edited\n")
+    assert outside_packages.vendored(top, ".") != before
+    (top / "Cargo.lock").unlink()
+    assert found(top) == ["other-more-1.0.0", "third", "unused-1.0.0"]
+
+
+def test_a_directory_source_of_the_tree(top: Path) -> None:
+    """Its files are part of the commit."""
+    packed(top / "vendor/third")
+    (top / ".cargo").mkdir()
+    (top / ".cargo/config.toml").write_text('[source.mine]\ndirectory = "vendor"\n')
+    assert found(top) == []
+
+
+def test_a_single_file_that_changed(tmp_path: Path) -> None:
+    """A source that `include!` names by an absolute path."""
+    file = tmp_path / "shared.rs"
+    file.write_text("// one\n")
+    recorded = {str(file): outside_packages.state_of(str(file))}
+    assert outside_packages.changed(recorded) == ""
+    file.write_text("// two!\n")
+    assert outside_packages.changed(recorded) == str(file)
+    file.unlink()
+    assert outside_packages.changed(recorded) == str(file)

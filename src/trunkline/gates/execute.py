@@ -185,7 +185,7 @@ def _run(workspace: GateWorkspace, gate: Gate, query: ReceiptQuery, say: Callabl
         sources=sources_name(read) if read else "",
         units=attempt.output.units,
         root=workspace.root,
-        outside=outside,
+        outside=outside | _read_outside(workspace, started),
     )
     if attempt.ended or attempt.done.timed_out:
         log = store_receipt(workspace.git, workspace.settings, receipt, attempt.log, say, read)
@@ -200,6 +200,18 @@ def _outside(workspace: GateWorkspace) -> dict[str, str]:
     manifests = [path for path in modes if PurePosixPath(path).name == "Cargo.toml"]
     links = [path for path, mode in modes.items() if mode == _LINK]
     return outside_packages.states(workspace.slot.tree, workspace.root, manifests, links)
+
+
+def _read_outside(workspace: GateWorkspace, started: dt.datetime) -> dict[str, str]:
+    """Return the files outside the work tree that the compiler read; "" for one that changed during the run."""
+    found = {}
+    for path in workspace.workplace.read_outside():
+        try:
+            touched = os.stat(path).st_ctime  # noqa: PTH116 -- many
+        except OSError:
+            touched = started.timestamp()
+        found[path] = outside_packages.state_of(path) if touched < started.timestamp() else ""
+    return found
 
 
 def _modified_sources(workspace: GateWorkspace) -> tuple[str, ...]:

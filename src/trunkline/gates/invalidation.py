@@ -173,6 +173,11 @@ class BuildCache(msgspec.Struct, frozen=True):
         state.outside = self._outside(set(state.members))
         self._write(state)
 
+    def read_outside(self) -> tuple[str, ...]:
+        """Return the files outside the work tree that the compiler read for the finished gates."""
+        state = self._state()
+        return tuple(state.outside) if state else ()
+
     def _reset(self, state: State | None, conditions: Conditions, tree: TreeFacts) -> tuple[Reset, frozenset[str]]:
         """Return the extent of the rebuild; if it is partial, also the sources whose contents changed."""
         first = state is None or state.run != conditions.run

@@ -16,7 +16,7 @@ from trunkline.gates.catalogue import Gate
 from trunkline.gates.invalidation import BuildCache, Conditions, Reset
 from trunkline.gates.slots import Slot
 from trunkline.git.git import Git
-from trunkline.rust import build_places, cargo, target_directory
+from trunkline.rust import build_places, cargo, outside_packages, target_directory
 from trunkline.system import process
 from trunkline.system.files import private_directory, remove_tree
 
@@ -56,7 +56,12 @@ class Workplace(msgspec.Struct, frozen=True):
             variables=_hash(gate.env),
             common=_hash({name: value for name, value in gate.env.items() if name not in _FLAGS}),
             toolchain=_hash({"rustc": toolchain.rustc, "cargo": toolchain.cargo}),
-            surroundings=_hash({**in_force, "config": cargo.outer_config(self.slot.tree), "box": str(gate.sandbox)}),
+            surroundings=_hash({
+                **in_force,
+                **outside_packages.vendored(self.slot.tree, self.root),
+                "config": cargo.outer_config(self.slot.tree),
+                "box": str(gate.sandbox),
+            }),
             inherited=_hash(inherited),
             sandbox=gate.sandbox,
             least=least,
@@ -71,6 +76,10 @@ class Workplace(msgspec.Struct, frozen=True):
     def finish(self) -> None:
         """Record that the gate finished."""
         self._cache.finish()
+
+    def read_outside(self) -> tuple[str, ...]:
+        """Return the files outside the work tree that the compiler read for the tree's packages."""
+        return self._cache.read_outside()
 
     def modified_sources(self) -> tuple[str, ...]:
         """Return the sources that the gate modified."""

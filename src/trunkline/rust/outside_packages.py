@@ -1,17 +1,19 @@
 """Find the packages outside a work tree that cargo would compile for it, and determine whether they changed.
 
-These are path dependencies of the tree's manifests, and what `paths` and `[patch]` of cargo's configuration name.
-A commit does not contain them, so a receipt about its tree must say which ones it depends on.
+These are path dependencies of the tree's manifests, what `paths` and `[patch]` of cargo's configuration name, and the
+locked packages of directory sources. A commit does not contain them, so a receipt about its tree must say which ones
+it depends on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from trunkline.rust import cargo_settings, toml_text
+from trunkline.rust import build_places, cargo, cargo_settings, toml_text
+from trunkline.system.files import LONGEST, read_regular
 
 _MOST = 50_000  # files; a manifest may name a directory as large as the whole machine
 _BUILT = frozenset({"target", ".git"})
@@ -42,15 +44,36 @@ def states(top: Path, root: str, manifests: Iterable[str], links: Iterable[str] 
             continue
         found[str(place)] = state_of(str(place))
         waiting += _named_by(place)
-    return found
+    return {**found, **vendored(top, root)}
+
+
+def vendored(top: Path, root: str) -> dict[str, str]:
+    """Return the packages of directory sources outside a work tree that it may be compiled with, as `states` does.
+
+    Cargo never compiles such a package again, and compares only the checksums that the source
+    itself lists (The Cargo Book, "Source Replacement").
+
+    Args:
+        top: the work tree.
+        root: the Cargo workspace's directory in it, relative.
+    """
+    top = Path(os.path.realpath(top))
+    places = {place for place in _sources(Path(os.path.normpath(top / root))) if not place.is_relative_to(top)}
+    names = _locked(top, root) if places else None
+    packages = (
+        each for place in sorted(places) for each in _listed(place) if names is None or _is_of(each.name, names)
+    )
+    return {str(each): state_of(str(each)) for each in packages if (each / "Cargo.toml").is_file()}
 
 
 def state_of(directory: str) -> str:
-    """Return a hash that changes if a file of a directory does; "" if it has too many files.
+    """Return a hash that changes if a file, or one of a directory, does; "" if there are too many files.
 
     It is over names, sizes and times, not over contents: a receipt may be published.
     """
     digest, left = hashlib.sha256(), _MOST
+    if not Path(directory).is_dir():
+        digest.update(_line(directory))
     for folder, folders, names in os.walk(directory):
         folders[:] = sorted(name for name in folders if name not in _BUILT)
         left -= len(names) + len(folders)
@@ -87,6 +110,38 @@ def _configured(cwd: Path) -> Iterator[Path]:
             _place(base, each) for each in (paths if isinstance(paths, list) else ()) if isinstance(each, str)
         )
         yield from _paths_in(values.get("patch"), base)
+
+
+def _sources(cwd: Path) -> Iterator[Path]:
+    """Yield the directories of directory sources in cargo's configuration."""
+    for base, values in cargo_settings.tables(cargo_settings.places(cwd)):
+        named = values.get("source")
+        for source in named.values() if isinstance(named, dict) else ():
+            place = source.get("directory") if isinstance(source, dict) else None
+            if isinstance(place, str):
+                yield _place(base, place)
+
+
+def _locked(top: Path, root: str) -> frozenset[str] | None:
+    """Return the names of the packages in the lock file; None: there is none that can be read."""
+    lock = build_places.workspace_root(top, Path(os.path.normpath(top / root))) / "Cargo.lock"
+    try:
+        return frozenset(name for name, _ in cargo.lock_packages(read_regular(lock, LONGEST).decode("utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_of(directory: str, names: Collection[str]) -> bool:
+    """Return whether a directory is named `NAME` or `NAME-VERSION`, as `cargo vendor` does."""
+    parts = directory.split("-")
+    return any("-".join(parts[:end]) in names for end in range(1, len(parts) + 1))
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _named_by(folder: Path) -> Iterator[Path]:
