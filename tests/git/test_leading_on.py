@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,15 @@ import pytest
 
 from support.inprocess import ENTRIES, desk
 from support.typist import Typist, typist
-from trunkline.commands import sync
-from trunkline.domain.errors import ExternalError
+from trunkline.commands import init_update, sync
+from trunkline.commands.init import PullRequestStacks
+from trunkline.domain.command import argv_of
+from trunkline.domain.discover import Discovery
+from trunkline.domain.errors import ExternalError, UsageError
+from trunkline.domain.names import branch_name
 from trunkline.domain.snapshot import PrState
 from trunkline.git import notes
+from trunkline.github.pull_request_list import PullRequestList
 
 
 @pytest.fixture
@@ -256,3 +262,60 @@ def test_a_push_that_was_refused(person: Typist) -> None:
     assert person("invoke status").next == ["invoke rebase --pr 1 --dry-run"]
     assert "push of #1 one: failed" in person("invoke log").out
     assert "no run is open" in person("invoke abort").out
+
+
+def test_names_of_gates_after_the_task(person: Typist) -> None:
+    """The task runs all of them; the error has the command for some, and the printed one can be typed."""
+    refused = person("invoke gates build test --pr 1")
+    assert (refused.code, refused.next) == (2, ["invoke gates --pr 1"])
+    assert "nox -s 'gates(build)' 'gates(test)'" in refused.err
+    assert person("invoke gates --pr 1 --dry-run").code == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ("statsu --jsn", ["invoke status --json"]),
+        ("land --jsn --yess", ["invoke land --json --yes"]),
+        ("rebase 1 2", ["invoke --help rebase", "invoke --list"]),
+    ],
+)
+def test_several_mistakes_in_one_command(person: Typist, typed: str, printed: list[str]) -> None:
+    """All are corrected; a command that could not be parsed is not printed."""
+    refused = person(f"invoke {typed}")
+    assert (refused.code, refused.next) == (2, printed)
+
+
+def test_a_trunk_that_the_remote_lacks(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status`, `restack` and `init --check` are refused with the same error."""
+    person.desk.own_stack(monkeypatch)
+    file = person.desk.root / "stack.toml"
+    file.write_text(file.read_text().replace('"main"', '"nope"'))
+    shown, moved = person("invoke status"), person("invoke restack")
+    assert (
+        (shown.code, shown.error, shown.next) == (moved.code, moved.error, moved.next) == (2, moved.error, moved.next)
+    )
+    assert "origin has no branch nope" in shown.error
+    listing = PullRequestList("main", (), ())
+    git = person.desk.stack_context().git
+    scan = PullRequestStacks(git, "origin", branch_name("main"), (), Discovery((), {}), listing, ())
+    with pytest.raises(UsageError, match="origin has no branch nope"):
+        init_update.check(scan)
+
+
+def test_an_addition_to_a_tracked_stack_file(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The printed command copies the file and adds the entry; a second one keeps the copy."""
+    clone = person.desk.clone
+    clone.git("switch", "--quiet", "three")
+    (clone.path / "new.txt").write_text("1\n")
+    clone.git("add", "new.txt")
+    refused = person("invoke add four --message 'a b'")
+    copying, _, adding = refused.next[0].partition(" && ")
+    assert argv_of(refused.next[0])[:2] == ("sh", "-c")
+    subprocess.run(["sh", "-c", copying], check=True, cwd=clone.path)
+    again = person("invoke add four --message 'a b'")
+    assert again.next == [adding]
+    setting, typed = adding.split(" ", 1)
+    monkeypatch.setenv(*setting.split("=", 1))
+    assert person(typed).code == 0
+    assert clone.git("log", "-1", "--format=%s", "four") == "a b"

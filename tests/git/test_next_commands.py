@@ -679,7 +679,7 @@ ELSEWHERE: dict[str, str] = {
     "domain/status.py:_ready_behind_trunk": "tests/git/test_next_commands.py::"
     "test_status_of_a_ready_entry_behind_trunk",
     "domain/status.py:_alone": "tests/git/test_unsubmitted.py::test_status_names_submit",
-    "operations/stack_file.py:require_own": "tests/git/test_submit.py::test_a_tracked_stack_file_is_left_alone",
+    "operations/stack_file.py:require_own": "tests/git/test_leading_on.py::test_an_addition_to_a_tracked_stack_file",
     "operations/stack_file.py:fill_in": LOOKS,
     "steps/push.py:run_stack": "tests/git/test_unsubmitted.py::test_restack_leaves_what_sits_above_it_to_submit",
     "tasks/stack.py:_land": "tests/git/test_unsubmitted.py::test_land_stops_below_it",

@@ -155,7 +155,7 @@ def test_a_tracked_stack_file_is_left_alone(new: Desk, monkeypatch: pytest.Monke
     }
     refused = refusal(lambda: submit.plan(new.stack_context()))
     assert "is part of origin/main" in refused.what
-    assert "export TRUNKLINE_STACK_FILE=" in refused.next_commands[0]
+    assert "export TRUNKLINE_STACK_FILE=" in refused.why
 
 
 @pytest.mark.parametrize("again", ["continue", "submit"])

@@ -147,7 +147,7 @@ class Hub:
     ) -> Iterator[Callable[[], Snapshot]]:
         """Return a response to the stack's query."""
         self._answer()
-        tip = oid(self.tip(trunk)) if trunk else None
+        tip = oid(found) if trunk and (found := self.tip(trunk)) else None
         yield lambda: Snapshot({number: self._shown(number) for number in numbers}, trunk=tip)
 
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:

@@ -102,6 +102,13 @@ CASES = {
     "a gate's name of two lines": (f'{HEAD}[gates."a\\nb"]\nrun = ["true"]\n{ONE}', 2, ": expected a short name"),
     "a default gate misspelt": (f"{HEAD}[gates.clipy]\ntimeout = 5\n{ONE}", 2, "did you mean 'clippy'? A"),
     "a gate without a command": (f"{HEAD}[gates.deny]\ntimeout = 5\n{ONE}", 2, "A gate of your own needs"),
+    "the MSRV gate beside its toolchain": (
+        f'{HEAD}[gates]\nmsrv = "1.89.0"\n[gates.msrv]\nenabled = false\n', 4, "gates.msrv: given twice; expected",
+    ),
+    "a table twice": (f"{HEAD}[land]\n\n[land]\n", 4, "land: given twice; expected once, and line 2 has it"),
+    "a key twice": (f'{HEAD}trunk = "main"\ntrunk = "main"\n', 3, "trunk: given twice; expected once, and line 2"),
+    "a table below a value": (f"{HEAD}land = 1\n[land.x.y]\n", 3, "land.x.y: given twice; expected once, and line 2"),
+    "a key twice in one line": (f"{HEAD}land = {{wait = 1, wait = 2}}\n", 2, "not TOML: Duplicate inline table key"),
     "a string without an end": (f'{HEAD}a = """{"x" * 9000}\n', 3, "not TOML"),
 }  # fmt: skip
 

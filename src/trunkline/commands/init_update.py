@@ -13,6 +13,7 @@ from trunkline.commands.init_local import with_local
 from trunkline.config import reading, trust, validation, writing
 from trunkline.context import open_run
 from trunkline.context.loading import found_text, load_stacks
+from trunkline.context.observation import no_trunk
 from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
     Change,
@@ -27,7 +28,7 @@ from trunkline.domain.discover import (
     with_unsubmitted,
 )
 from trunkline.domain.errors import Refused, UsageError
-from trunkline.domain.names import PrNumber, branch_name
+from trunkline.domain.names import PrNumber, branch_name, branch_ref
 from trunkline.domain.repository import repository_of
 from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
@@ -66,10 +67,11 @@ def check(scan: PullRequestStacks, *, local: bool = False) -> tuple[Checked, ...
         local: after stacks that have all landed, local branches begin the next one if no pull request does.
 
     Raises:
-        UsageError: stack.toml is missing or invalid.
+        UsageError: stack.toml is missing or invalid, or the remote does not have its trunk.
         ExternalError: the request for an entry's state failed.
     """
     stacks = load_stacks(scan.git)
+    _refuse_no_trunk(scan, stacks[0])
     pulls = {pr.number: pr for pr in scan.open}
     made = {pr.head: pr.number for pr in scan.open}
     declared = {number for stack in stacks for number in _numbered(stack, made).numbers}
@@ -91,6 +93,18 @@ def check(scan: PullRequestStacks, *, local: bool = False) -> tuple[Checked, ...
         elsewhere = {number: pr for number, pr in pulls.items() if number not in {each.number for each in own}}
         checked.append(_compared(scan, stack, submitted, OnGitHub(own, merged, closed, elsewhere)))
     return tuple(checked)
+
+
+def _refuse_no_trunk(scan: PullRequestStacks, stack: Stack) -> None:
+    """Check that the remote has the trunk of stack.toml, unless it is GitHub's default branch.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if stack.trunk == scan.trunk:
+        return
+    if not refs.list_remote(scan.git, scan.remote, [branch_ref(stack.trunk)]):
+        raise no_trunk(stack)
 
 
 def refuse_unfinished(scan: PullRequestStacks) -> tuple[Checked, ...]:

@@ -13,7 +13,7 @@ from trunkline.commands import init_local
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.landed import recognised
-from trunkline.context.observation import local_state
+from trunkline.context.observation import local_state, no_trunk
 from trunkline.context.open_run import described, open_run
 from trunkline.context.project import Project
 from trunkline.context.run import Context
@@ -51,6 +51,7 @@ def observe(context: Context, *, offline: bool) -> StackStatus:
 
     Raises:
         NotSignedIn, ExternalError: the request to GitHub failed.
+        UsageError: the remote has no trunk.
     """
     return look(context, offline=offline)[1]
 
@@ -65,7 +66,10 @@ def look(context: Context, *, offline: bool) -> tuple[ObservedStack, StackStatus
     with project.reading_pulls(merging=True, trunk=stack.trunk) as response, native.asking(context) as stacks:
         here = refs_of(project.git, stack)
         history.load(project.git, _branches_of(here))  # GitHub's heads are among them, as a rule
-        observed = _observed(project, machine, response(), here)
+        snapshot = response()
+        if snapshot.trunk is None:
+            raise no_trunk(stack)
+        observed = _observed(project, machine, snapshot, here)
         return observed, _status(project, observed, stacks(), offline=False)
 
 

@@ -96,7 +96,7 @@ def parsed(path: Path, content: bytes) -> StackText:
     try:
         data = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise problem(path, error.lineno, f"not TOML: {error.msg} (column {error.colno})") from None
+        raise problem(path, error.lineno, *_not_toml(text, error)) from None
     except RecursionError:
         raise problem(path, 1, f"nested too deep; expected at most {_DEEPEST} levels") from None
     except ValueError:
@@ -105,6 +105,24 @@ def parsed(path: Path, content: bytes) -> StackText:
     for where, why in _unusable(data):
         raise problem(path, toml_lines.line_of(text, where), f"{dotted(where) or 'the file'}: {why}")
     return StackText(path, text, data)
+
+
+_TWICE = ("Cannot overwrite", "Cannot declare", "Cannot mutate")
+"""The beginnings of tomli's messages about a key or a table that is given twice."""
+_MSRV_TWICE = (
+    'keep one of them: `msrv = "1.89.0"` names the toolchain of the gate; the table `[gates.msrv]` changes the gate,'
+    " and the toolchain is then in its `run`"
+)
+
+
+def _not_toml(text: str, error: tomli.TOMLDecodeError) -> tuple[str, ...]:
+    """Return the problem that tomli found, and for a key or table that is given twice, its name and first line."""
+    twice = toml_lines.given_twice(text, error.lineno) if error.msg.startswith(_TWICE) else None
+    if twice is None:
+        return (f"not TOML: {error.msg} (column {error.colno})",)
+    where, line = twice
+    why = _MSRV_TWICE if where[:2] == ("gates", "msrv") else "TOML takes each key and each table once"
+    return f"{dotted(where)}: given twice; expected once, and line {line} has it", why
 
 
 def _unusable(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:

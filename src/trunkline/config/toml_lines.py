@@ -38,17 +38,39 @@ def positions(text: str) -> Mapping[Path, int]:
         text: TOML that tomli has read without an error.
     """
     found: dict[Path, int] = {}
+    for line, reached in _paths(text):
+        for depth in range(1, len(reached) + 1):
+            found.setdefault(reached[:depth], line)
+    return found
+
+
+def given_twice(text: str, line: int) -> tuple[Path, int] | None:
+    """Return the path that the statement ending on a line gives again, and the line that gave it or a part of it.
+
+    Args:
+        text: TOML that tomli has read without an error up to that statement.
+        line: the line, from 1.
+    """
+    before: dict[Path, int] = {}
+    for at, reached in _paths("\n".join(text.split("\n")[:line])):
+        if at == line:
+            depths = range(len(reached), 0, -1)
+            return next(((reached, before[reached[:n]]) for n in depths if reached[:n] in before), None)
+        for depth in range(1, len(reached) + 1):
+            before.setdefault(reached[:depth], at)
+    return None
+
+
+def _paths(text: str) -> Iterator[tuple[int, Path]]:
+    """Yield the path that each statement gives, with the line on which the statement ends."""
     table: Path = ()
     counts: dict[Path, int] = {}
     for line, statement in _statements(text):
         if statement.startswith("["):
             table = _table(statement, counts)
-            reached = table
+            yield line, table
         else:
-            reached = table + _keys(statement, _KEY)
-        for depth in range(1, len(reached) + 1):
-            found.setdefault(reached[:depth], line)
-    return found
+            yield line, table + _keys(statement, _KEY)
 
 
 def line_of(text: str, where: Sequence[str | int]) -> int:

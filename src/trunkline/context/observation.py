@@ -45,6 +45,15 @@ class World(msgspec.Struct, frozen=True):
     pulls_of: Callable[[BranchName], Sequence[PullRequest]] = no_pulls
 
 
+def no_trunk(stack: Stack) -> UsageError:
+    """Return the error for a trunk that the remote does not have."""
+    return UsageError(
+        f"{stack.remote} has no branch {stack.trunk}",
+        why="stack.toml names it as the trunk",
+        next_command=(f"git ls-remote --heads {shlex.quote(stack.remote)}", "${EDITOR:-vi} stack.toml"),
+    )
+
+
 def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str, Oid]:
     """Read the remote's refs for these entries with one `git ls-remote`; fetch missing objects.
 
@@ -64,11 +73,7 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
     for _ in range(_LOOKS):
         found = refs.list_remote(git, stack.remote, names)
         if branch_ref(stack.trunk) not in found:
-            raise UsageError(
-                f"{stack.remote} has no branch {stack.trunk}",
-                why="stack.toml names it as the trunk",
-                next_command=f"git ls-remote --heads {shlex.quote(stack.remote)}",
-            )
+            raise no_trunk(stack)
         absent = history.missing(git, found.values())
         if absent:
             refs.fetch_objects(git, stack.remote, [name for name, tip in found.items() if tip in absent])

@@ -20,6 +20,7 @@ class Ready(Enum):
     SOON = "GitHub has not made up its mind yet"
     CHECKS = "waits for checks"
     REVIEW = "waits for review"
+    CHANGES = "changes are requested"
     CI_DOWN = "CI is not operational"
     RED = "a check failed"
     CONFLICT = "conflicts with its base"
@@ -101,6 +102,8 @@ def evaluate(pr: PullRequest, *, gates_suffice: bool) -> Readiness:
 
 
 def _reviewed(pr: PullRequest) -> Readiness:
+    if pr.review == "CHANGES_REQUESTED" and pr.open_threads:
+        return Readiness(Ready.CHANGES, (review_summary(pr),))
     if pr.review in {"CHANGES_REQUESTED", "REVIEW_REQUIRED"}:
         return Readiness(Ready.REVIEW, (review_summary(pr),))
     if "UNKNOWN" in {pr.mergeable, pr.merge_state}:

@@ -44,6 +44,7 @@ class State(Enum):
     CI = "waits for CI"
     CI_DOWN = "CI is down"
     REVIEW = "waits for review"
+    CHANGES = "changes are requested"
     GITHUB = "waits for GitHub"
     RULE = "blocked by a rule of the repository"
     BLOCKED = "blocked by"
@@ -194,6 +195,7 @@ _OF_READY = {
     Ready.SOON: State.GITHUB,
     Ready.CHECKS: State.CI,
     Ready.REVIEW: State.REVIEW,
+    Ready.CHANGES: State.CHANGES,
     Ready.CI_DOWN: State.CI_DOWN,
     Ready.RED: State.RED,
     Ready.CONFLICT: State.CONFLICT,
@@ -331,6 +333,7 @@ _OF_FIRST: dict[State, str | tuple[str, ...]] = {
     State.CI: "gh pr checks {pr} --watch",
     State.CI_DOWN: ("land", "--require", "gates"),
     State.REVIEW: ("open", "--pr", "{pr}"),
+    State.CHANGES: ("comments", "--pr", "{pr}"),  # lists the open threads
     State.GITHUB: ("land",),  # waits until GitHub has decided; `status` would only show it again
     State.RULE: ("open", "--pr", "{pr}"),
     State.BLOCKED: ("land",),

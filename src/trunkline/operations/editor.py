@@ -23,7 +23,7 @@ def edit(scope: Scope, name: str, text: str) -> str:
 
     Raises:
         Refused: the editor failed.
-        UsageError: it is not installed.
+        ExternalError: it is not installed.
     """
     path = private_directory(scope.state / "edit") / name
     replace_bytes(path, text.encode())

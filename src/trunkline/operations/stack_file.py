@@ -9,10 +9,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from trunkline.config import reading, trust, validation, writing
+from trunkline.config.location import VARIABLE
 from trunkline.config.reading import StackText
 from trunkline.context.loading import choose_stack, found_text, load_stacks
 from trunkline.domain import records
-from trunkline.domain.command import task_command
+from trunkline.domain.command import caller, exact_command, task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import BranchName, PrNumber
 from trunkline.domain.stack import Entry, Stack
@@ -67,12 +68,15 @@ def require_own(git: Git, trunk: str, remote: str) -> None:
     if not found.of_trunk and not trust.is_tracked(git, found.path):
         writing.require_tables(found.text)
         return
-    copy = shlex.quote(str(git.common_dir() / reading.FILE_NAME))
+    copy = git.common_dir() / reading.FILE_NAME
+    quoted = shlex.quote(str(copy))
+    made = f"git show {shlex.quote(f'{remote}/{trunk}')}:stack.toml > {quoted} && "
+    again = f"{VARIABLE}={quoted} {exact_command(caller().task, caller().given)}"
     raise Refused(
         f"stack.toml is part of {remote}/{trunk}: a change of it would be part of a branch; nothing was changed",
-        why="entries come and go with your work; keep them in a copy that git does not track",
-        next_command=f"git show {shlex.quote(f'{remote}/{trunk}')}:stack.toml > {copy} &&"
-        f" export TRUNKLINE_STACK_FILE={copy}   # then: {task_command('status')}",
+        why="entries come and go with your work; keep them in a copy that git does not track, and in your shell:\n"
+        f"export {VARIABLE}={quoted}",
+        next_command=again if copy.exists() else made + again,
     )
 
 

@@ -28,6 +28,8 @@ from trunkline.system.polling import poll
 WATCH_SECONDS = 24 * 3600.0
 """The time limit with `--watch`, in seconds."""
 VERIFIED_ONLY = "only what was verified here is merged"
+_OF_PEOPLE = frozenset({Ready.REVIEW, Ready.CHANGES, Ready.BLOCKED})
+"""States that a person ends, not time."""
 _FIRST, _LONGEST = 2.0, 60.0
 """The shortest and longest poll interval in seconds; GitHub's best practices ask for few requests."""
 
@@ -147,7 +149,7 @@ def limit(project: Project) -> float:
 def _waited_for(options: Options) -> frozenset[Ready]:
     """Return the states that waiting can change; only `--watch` waits for approvals."""
     soon = {Ready.SOON, Ready.CHECKS}
-    return frozenset(soon | {Ready.REVIEW, Ready.BLOCKED} if options.watch else soon)
+    return frozenset(soon | _OF_PEOPLE if options.watch else soon)
 
 
 def _named(scope: Scope) -> tuple[str, ...]:
@@ -168,9 +170,10 @@ def _lagging(view: View, pr: PullRequest) -> Readiness | None:
 
 def _stop(view: View, found: Readiness) -> TrunklineError:
     number = view.entry.pr
-    by_name = _named(view) if found.state in {Ready.REVIEW, Ready.BLOCKED} else ()
+    by_name = _named(view) if found.state in _OF_PEOPLE else ()
     why = "\n".join((*found.why, *by_name))
-    again, page = task_command("continue"), task_command("open", "--pr", number)
+    shows = "comments" if found.state is Ready.CHANGES else "open"
+    again, page = task_command("continue"), task_command(shows, "--pr", number)
     what = f"#{number}: {found.state.value}"
     if found.state is Ready.DRAFT:
         return _draft_again(what, number)
@@ -183,7 +186,7 @@ def _stop(view: View, found: Readiness) -> TrunklineError:
         return Paused(
             what, why=f'{why}\n"not started" is neither red nor green', next_command=(alone, task_command("abort"))
         )
-    if found.state in {Ready.REVIEW, Ready.BLOCKED}:
+    if found.state in _OF_PEOPLE:
         behind = found.state is Ready.BLOCKED and view.pull_request().merge_state == "BEHIND"
         return Paused(what, why=why, next_command=(task_command("rebase", "--pr", number) if behind else page, again))
     if found.state in {Ready.SOON, Ready.CHECKS}:

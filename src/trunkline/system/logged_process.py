@@ -63,7 +63,7 @@ def run_logged(
         pass_fds: file descriptors to inherit.
 
     Raises:
-        UsageError: the program is not installed.
+        ExternalError: the program is not installed.
     """
     stderr = subprocess.STDOUT if sort is None else subprocess.PIPE
     with begin_logged(

@@ -115,8 +115,7 @@ def run(
         pass_fds: file descriptors to inherit.
 
     Raises:
-        UsageError: the program is not installed.
-        ExternalError: the timeout expired.
+        ExternalError: the program is not installed, or the timeout expired.
     """
     started = time.monotonic()
     with children.started(

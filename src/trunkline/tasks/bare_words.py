@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from trunkline.context.loading import load_stacks, top_of
+from trunkline.domain.errors import TrunklineError
+from trunkline.domain.stack import DEFAULT_GATES
+from trunkline.git.git import Git
 
 _NUMBER = re.compile(r"#?([0-9]{1,10})")
 _NOUNS = {
@@ -38,6 +46,21 @@ def with_flag(word: str, flags: Collection[str], tasks: Sequence[str] = ()) -> t
     if flag == "--task":
         return (flag, tasks[0]), _NOUNS[flag]
     return ((flag, number[1] if number else word), _NOUNS[flag]) if flag else None
+
+
+def gates_in(argv: Sequence[str], task: str) -> tuple[str, ...]:
+    """Return the words after the task `gates` if they are all names of gates; () if one is not.
+
+    Where stack.toml cannot be read, the default gates are known.
+    """
+    from trunkline.gates.catalogue import gate_names
+
+    after = argv[argv.index(task) + 1 :] if task in argv else ()
+    words = tuple(itertools.takewhile(lambda word: not word.startswith("-"), after))
+    known: Collection[str] = DEFAULT_GATES
+    with contextlib.suppress(TrunklineError):
+        known = {name for stack in load_stacks(top_of(Git(Path.cwd()))) for name in gate_names(stack.gates)}
+    return words if set(words) <= set(known) else ()
 
 
 def replaced(argv: Sequence[str], task: str, word: str, by: Sequence[str]) -> tuple[str, ...]:

@@ -7,14 +7,18 @@ import functools
 import inspect
 import itertools
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import msgspec
 from invoke.config import AmbiguousMergeError
 from invoke.env import Environment
 from invoke.exceptions import AmbiguousEnvVar, Exit, ParseError, UncastableEnvVar
+from invoke.parser import Parser
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from trunkline.domain.command import Command
@@ -33,37 +37,76 @@ _LIKE_AFTER_TASK = 0.8
 
 _LIKE_FLAG = 0.7
 """The same for a flag without its dashes: `skp`/`skip` 0.86, `force`/`fresh` 0.6."""
+_MISTAKES = 4
+"""The most mistakes of one command line that are corrected together."""
+Parse = Callable[[Sequence[str]], object]
+"""Parses the words of a command line."""
 _PREFIX = 3
 """The least letters of the beginning of a flag that stand for it: `--acc`."""
 
 
-def explained(error: ParseError, names: Collection[str]) -> Exit:
+class _Explained(msgspec.Struct, frozen=True):
+    """An invalid command line: its task, the error, the reasons, and corrected command lines."""
+
+    task: str
+    what: str
+    why: Sequence[str] = ()
+    commands: Sequence[Command] = ()
+
+
+def explained(error: ParseError, names: Collection[str], parse: Parse = bool) -> Exit:
     """Return the error for a command line that cannot be parsed, with the most similar name.
 
     Args:
         error: Invoke's error.
         names: the names of all tasks, as typed.
+        parse: parses the words of a command line; raises ParseError. A correction that it refuses is corrected,
+            too, or is not printed.
     """
-    program, argv = command_line.program(), sys.argv[1:]
+    found = _explained(error, sys.argv[1:], names)
+    settled = (_settled(command, names, parse) for command in found.commands)
+    commands = list(dict.fromkeys(command for command in settled if command is not None))
+    program = command_line.program()
+    helping = [*([Command((*program, "--help", found.task))] if found.task else []), Command((*program, "--list"))]
+    return _exit(found.task, found.what, found.why, commands or helping)
+
+
+def _settled(command: Command, names: Collection[str], parse: Parse) -> Command | None:
+    """Return a command line that can be parsed: this one, or a correction of it; None: there is none."""
+    for _ in range(_MISTAKES):
+        try:
+            parse(command.argv[1:])
+        except ParseError as error:
+            again = _explained(error, command.argv[1:], names).commands
+            if not again:
+                return None
+            command = again[0]
+        else:
+            return command
+    return None
+
+
+def _explained(error: ParseError, argv: Sequence[str], names: Collection[str]) -> _Explained:
+    """Return what is wrong with the words of a command line."""
+    program = command_line.program()[0]
     task = error.context.name or "" if error.context is not None else ""
     unknown = _UNKNOWN.match(str(error))
     word = _flag_as_name(error) or (unknown[1] if unknown else "")
-    helping = [*([Command((*program, "--help", task))] if task else []), Command((*program, "--list"))]
     if not word:
-        again = [Command((program[0], *words)) for words in flag_values.alternatives(error, argv)]
-        return _exit(task, _in_words(error, is_empty=unknown is not None), [], again or helping)
+        again = [Command((program, *words)) for words in flag_values.alternatives(error, argv)]
+        return _Explained(task, _in_words(error, is_empty=unknown is not None), commands=again)
     if task and not word.startswith("-"):
-        return _after_task(error, task, word, names, helping)
+        return _after_task(error, argv, task, word, names)
     is_flag = word.startswith("-")
     if (meant := _misplaced(argv, task, word)) is not None:
-        return _exit(task, meant.what, [meant.why], [Command((program[0], *meant.argv))])
+        return _Explained(task, meant.what, [meant.why], [Command((program, *meant.argv))])
     flags = _fitting(error, argv, word, names) if is_flag else []
     like = _nearest_flags(word, flags) if is_flag else _nearest(word, sorted(names))
-    return _exit(
+    return _Explained(
         task,
-        f"{task or program[0]} has no flag {word}" if is_flag else f"there is no task {word!r}",
+        f"{task or program} has no flag {word}" if is_flag else f"there is no task {word!r}",
         [f"did you mean {' or '.join(like)}?"] if like else [],
-        [Command((program[0], *_replaced(argv, word, like[0])))] if like else helping,
+        [Command((program, *_replaced(argv, word, like[0])))] if like else [],
     )
 
 
@@ -91,17 +134,19 @@ def _misplaced(argv: Sequence[str], task: str, word: str) -> misplaced.Explained
     return misplaced.not_needed(argv, task, word, takes.get(command_line.own_name(task, takes), ()))
 
 
-def _after_task(error: ParseError, task: str, word: str, names: Collection[str], helping: list[Command]) -> Exit:
+def _after_task(error: ParseError, argv: Sequence[str], task: str, word: str, names: Collection[str]) -> _Explained:
     """Return the error for a word after a task's name: it belongs to a flag, or is a misspelt task.
 
     Invoke has no optional positional argument.
     """
-    program, argv = command_line.program()[0], sys.argv[1:]
+    program = command_line.program()[0]
     valued = next((each for each in argv if each.startswith("--") and each.partition("=")[2] == word), "")
     if valued:
         flag = valued.partition("=")[0]
         again = Command((program, *(flag if each == valued else each for each in argv)))
-        return _exit(task, f"{task}: {flag} takes no value", [], [again])
+        return _Explained(task, f"{task}: {flag} takes no value", commands=[again])
+    if task.rpartition(".")[2] == "gates" and (gates := bare_words.gates_in(argv, task)):
+        return _gates_by_name(argv, task, gates)
     like = _nearest(word, sorted(names), similar=_LIKE_AFTER_TASK)
     taken = bare_words.with_flag(word, _flags_of(error), like)
     if taken and taken[0][0] in _flags_after(argv, task):
@@ -110,8 +155,19 @@ def _after_task(error: ParseError, task: str, word: str, names: Collection[str],
     why += [f"did you mean {' or '.join(like)}?"] if like else []
     typed = [bare_words.replaced(argv, task, word, taken[0])] if taken else []
     typed += [tuple(_replaced(argv, word, like[0]))] if like and not (taken and "--task" in taken[0]) else []
-    commands = [Command((program, *words)) for words in typed]
-    return _exit(task, f"there is no task {word!r}", why, commands or helping)
+    return _Explained(task, f"there is no task {word!r}", why, [Command((program, *words)) for words in typed])
+
+
+def _gates_by_name(argv: Sequence[str], task: str, gates: Sequence[str]) -> _Explained:
+    """Return the error for names of gates after the task `gates`, which runs all of them."""
+    left = [each for each in argv if each not in gates]
+    sessions = shlex.join(["nox", "-s", *(f"gates({name})" for name in gates)])
+    return _Explained(
+        task,
+        f"{task} takes no names of gates: it runs every gate of the entry that has no valid receipt",
+        [f"some of them alone, where the repository has a noxfile.py: {sessions}"],
+        [Command((command_line.program()[0], *left))],
+    )
 
 
 def _flags_after(argv: Sequence[str], task: str) -> set[str]:
@@ -227,6 +283,18 @@ def _is_about_keys(error: TypeError) -> bool:
     return bool(frames) and frames[-1].filename == inspect.getfile(Environment)
 
 
+def _parse(program: Program, words: Sequence[str]) -> None:
+    """Parse the words of a command line as Invoke does, and run nothing.
+
+    Raises:
+        ParseError: they are invalid.
+    """
+    collection = getattr(program, "collection", None)
+    if collection is not None:
+        initial = ParserContext(args=[*program.core_args(), *program.task_args()])
+        Parser(contexts=collection.to_contexts(), initial=initial).parse_argv(list(words))
+
+
 def _help_wanted_for(argv: Sequence[str], own: Collection[str]) -> str:
     """Return our task whose help a call requests with `TASK --help`, or "".
 
@@ -253,7 +321,8 @@ def _explaining(parse: Callable[..., None], own: Callable[[], Collection[str]]) 
                 raise _topics(task) from error
             loaded = getattr(self, "collection", None)  # missing until the program's own flags are parsed
             names = loaded.task_names if loaded is not None else dict.fromkeys(own(), ())
-            raise explained(error, {*names, *itertools.chain.from_iterable(names.values())}) from error
+            known = {*names, *itertools.chain.from_iterable(names.values())}
+            raise explained(error, known, functools.partial(_parse, self)) from error
 
     explaining.explains = True  # type: ignore[attr-defined]  # a function takes attributes
     return explaining
