@@ -111,7 +111,8 @@ def test_a_commit_of_the_users_is_never_dropped_when_others_rebased(stack: Desk)
 
 
 def test_an_unpushed_amend_is_never_replaced_by_what_others_rebased(stack: Desk) -> None:
-    """Same author, date and subject as the remote's version, but another change."""
+    """Same author, date and subject as the remote's version, but another change; the last command prefers the user's."""
+    before = own(stack)
     stack.clone.git("switch", "--quiet", "one")
     (stack.clone.path / "amended.txt").write_text("mine\n")
     stack.clone.git("add", "--all")
@@ -123,6 +124,10 @@ def test_an_unpushed_amend_is_never_replaced_by_what_others_rebased(stack: Desk)
     error = failed(stack)
     assert "that we did not plan for" in error.what
     assert stack.tips()["one"] == tip
+    typed(stack, error.next_commands[-1])  # replaces the remote's by the user's version
+    assert stack.hub.tip("one") == tip
+    restacked(stack)
+    assert own(stack) == before
 
 
 @pytest.mark.parametrize("task", ["restack", "rebase"])

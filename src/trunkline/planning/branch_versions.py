@@ -31,6 +31,7 @@ class Versions(msgspec.Struct, frozen=True):
         pushed: every local commit was on the remote at some time.
         put_back: the user pushed another tip after the local one, and then moved the branch back.
         changed: remote commits whose version in the local branch has another change, oldest first.
+        other_versions: each side only has other versions of the other's commits: somebody amended one.
     """
 
     local_only: tuple[Commit, ...]
@@ -39,6 +40,7 @@ class Versions(msgspec.Struct, frozen=True):
     pushed: bool
     put_back: bool = False
     changed: tuple[Commit, ...] = ()
+    other_versions: bool = False
 
     @property
     def diverged(self) -> bool:
@@ -105,6 +107,7 @@ def compare(
     return Versions(
         local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine),
         put_back=_put_back(git, entry, ours, pushed.union(once)), changed=changed,
+        other_versions=not remote_only and all(commit.oid in pairs for commit in mine),
     )  # fmt: skip
 
 

@@ -177,8 +177,14 @@ def _on_top(view: View, found: Versions, theirs: Oid) -> tuple[str, ...]:
     if found.parent is None:
         return ()
     adds = f"puts {counted(len(found.local_only))} of yours on top of it"
-    commands = (f"git rebase --onto {theirs} {found.parent} {shlex.quote(branch)}   # {adds}",)
-    return view.after_rebase(*commands, *((_as_it_is(branch, theirs),) if found.pushed else ()))
+    commands = [f"git rebase --onto {theirs} {found.parent} {shlex.quote(branch)}   # {adds}"]
+    if found.pushed:
+        commands.append(_as_it_is(branch, theirs))
+    if found.other_versions:  # without a reflog, nothing tells whether yours was made from what the remote has
+        ref = branch_ref(branch)
+        push = shlex.join(("git", "push", f"--force-with-lease={ref}:{theirs}", view.stack.remote, f"{branch}:{ref}"))
+        commands.append(f"{push}   # replaces it by your version")
+    return view.after_rebase(*commands)
 
 
 def foreign_commits(view: View, remote: Oid, ours: Oid) -> tuple[Commit, ...]:
