@@ -111,7 +111,7 @@ def test_a_commit_of_the_users_is_never_dropped_when_others_rebased(stack: Desk)
 
 
 def test_an_unpushed_amend_is_never_replaced_by_what_others_rebased(stack: Desk) -> None:
-    """Same author, date and subject as the remote's version, but another change; the last command prefers the user's."""
+    """Same author, date and subject as the remote's version, but another change: a command prefers the user's."""
     before = own(stack)
     stack.clone.git("switch", "--quiet", "one")
     (stack.clone.path / "amended.txt").write_text("mine\n")

@@ -605,6 +605,25 @@ def _(s: Stage) -> None:
     s.replay(1, f"origin/{s.trunk}", user=True, push=False)
 
 
+@variant("a parent's file amended, then the parent merged into the child with a conflict")
+def _(s: Stage) -> None:
+    first, second = s.own[1]
+
+    def amend(repo: Repo) -> None:
+        repo.git("cherry-pick", first, second)
+        (repo.path / "1-2.txt").write_text("amended\n")
+        repo.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+
+    def merge(repo: Repo) -> None:
+        repo.git("merge", "--quiet", "origin/e1", check=False)
+        repo.git("checkout", "--theirs", "1-2.txt")
+        repo.commit("Merge e1")
+
+    s.rewrite(1, amend)
+    s.author_with(1)
+    s.edit(2, merge)
+
+
 @variant("a parent amended by the user and pushed, children rebased by a colleague")
 def _(s: Stage) -> None:
     s.amend(1, message="mine", user=True)

@@ -382,6 +382,39 @@ def test_a_merge_of_another_feature_branch_is_own() -> None:
     assert merge in found.own
 
 
+@pytest.mark.parametrize("then", ["merged as it is", "amended again", "amended in message too"])
+def test_a_branch_with_two_versions_of_its_parent(then: str) -> None:
+    """The parent was amended and merged into the branch; each version is matched by itself, also the current one."""
+    p1, p2, c1 = line("p1", "p2", "c1")
+    again = structs.replace(p2, oid=name("again"), patch_id=name("other patch"))
+    merge = commit("merge", c1.oid, again.oid)
+    chain = (p1, p2, c1, again, merge)
+    versions = [
+        head(p2, chain, current=False),
+        KnownHead(again.oid, then == "merged as it is", frozenset({again.oid})),
+    ]
+    now = (p1, again)
+    if then != "merged as it is":
+        last = structs.replace(again, oid=name("last"), patch_id=name("last patch"))
+        now = (p1, structs.replace(last, message=b"reworded\n") if then == "amended in message too" else last)
+        versions.append(KnownHead(last.oid, True, frozenset({p1.oid})))
+    found = decide(evidence(chain, Parent("#1", tuple(versions), now, rewritten=True)))
+    assert (subjects(found.own), found.questions) == (["c1"], ())
+
+
+def test_a_commit_pushed_to_the_parent_by_mistake_is_asked_about_beside_another_version() -> None:
+    """The parent's later version was merged above it: that proves nothing about the commit."""
+    p1, stray, c1 = line("p1", "stray", "c1")
+    again = structs.replace(p1, oid=name("again"), patch_id=name("other patch"))
+    last = structs.replace(p1, oid=name("last"), patch_id=name("last patch"))
+    merge = commit("merge", c1.oid, again.oid)
+    chain = (p1, stray, c1, again, merge)
+    heads = (head(stray, chain, current=False), KnownHead(again.oid, False, frozenset({again.oid})))
+    parent = Parent("#1", (KnownHead(last.oid, True, frozenset()), *heads), (last,), rewritten=True)
+    (question,) = decide(evidence(chain, parent)).questions
+    assert (question.kind, question.commits) == (CommitClass.VANISHED, (stray,))
+
+
 @pytest.mark.parametrize(
     ("cut", "drops", "takes"), [("c1", ["c1"], []), ("base", [], ["p1", "p2"]), ("p1", [], ["p2"])]
 )

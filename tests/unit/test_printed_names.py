@@ -25,7 +25,7 @@ NAMES = frozenset({
     "base_name", "branch", "branch_ref", "came_from", "checked_out", "current", "log", "onto", "path", "remote",
     "tracking", "trunk",
 })  # fmt: skip
-PREPARED = {"planning/own_merges.py": {"branch"}, "state/journal.py": {"path"}, "steps/together.py": {"path"}}
+PREPARED = {"planning/own_merges.py": {"branch", "onto"}, "state/journal.py": {"path"}, "steps/together.py": {"path"}}
 """Variables that are quoted before, or a path of GitHub's API."""
 EVIL = branch_name("a;touch${IFS}b&'")
 

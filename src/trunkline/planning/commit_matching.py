@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import IntEnum
 
@@ -60,6 +61,21 @@ def match(
                 pairs[mine] = (partner, Likeness.SIMILAR_DIFF)
                 names[1].discard(partner)
     return pairs
+
+
+def certain_versions(one: Sequence[Commit], other: Sequence[Commit]) -> set[Oid]:
+    """Return the commits of `one` that certainly have a version in `other`.
+
+    Author and date alone count where no other commit of either list has them: one tool can make several commits
+    within a second.
+    """
+    counts = [Counter(commit.author for commit in commits) for commits in (one, other)]
+    unique = {commit.oid for commit in one if all(count[commit.author] == 1 for count in counts)}
+    return {
+        name
+        for name, (_, likeness) in match(one, other).items()
+        if likeness <= Likeness.AUTHOR_DATE_SUBJECT or (likeness is Likeness.AUTHOR_DATE and name in unique)
+    }
 
 
 def _patch_and_subject(commit: Commit) -> Hashable:

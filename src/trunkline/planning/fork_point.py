@@ -15,7 +15,8 @@ import msgspec
 
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
-from trunkline.planning.commit_matching import Likeness, match, nothing_similar
+from trunkline.planning import commit_runs
+from trunkline.planning.commit_matching import Likeness, certain_versions, match, nothing_similar
 from trunkline.planning.ownership import Answer, Classified, CommitClass, InvalidForkPointError, Ownership, Question
 
 
@@ -115,20 +116,6 @@ class Evidence:
     left_out: Callable[[Parent], frozenset[Oid]] = field(default=nothing_left_out, compare=False)
 
 
-def _is_line(commits: Sequence[Commit]) -> bool:
-    """Return whether there are commits, and each one's only parent is the one before it."""
-    linear = all(len(commit.parents) == 1 for commit in commits)
-    return bool(commits) and linear and all(one.oid == two.parents[0] for one, two in itertools.pairwise(commits))
-
-
-def _without_empty_top(commits: Sequence[Commit]) -> Sequence[Commit]:
-    """Return the commits without the empty ones at the end, which a squash does not account for."""
-    count = len(commits)
-    while count and not commits[count - 1].patch_id and len(commits[count - 1].parents) == 1:
-        count -= 1
-    return commits[:count]
-
-
 def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:
     """Classify every commit of the chain.
 
@@ -218,17 +205,13 @@ class _Decision:
             ]
             if not old:
                 continue
-            current_commits = current.union(*(head.holds for head in parent.heads))
-            # Commits that the parent still has by object id take part, so that each matches only
-            # once. Those that another parent certainly has, and this one has no more, do not.
+            # Commits that another parent certainly has, and this one has no more, do not take part.
             others = self._others(parent) - {commit.oid for commit in parent.commits}
-            known = [commit for commit in self.evidence.chain if commit.oid in current_commits - others]
-            pairs = match(known, parent.commits, self.evidence.similar)
-            kept = [index for index, commit in enumerate(old, 1) if commit.oid in pairs]
-            gone = old[kept[-1] if kept else 0 :]
-            changing = _without_empty_top(gone)
-            if _is_line(changing) and self.evidence.superseded(changing):
-                gone = gone[len(changing) :]
+            kept = self._still_there(parent, others)
+            # The branch may hold several versions of the parent, merged: a run ends below a kept commit of its own.
+            below = self.below(*kept)
+            gone = [commit for commit in old if commit.oid not in below]
+            gone = [commit for run in commit_runs.lines(gone) for commit in self._unaccounted(run)]
             moved_back = {head.oid for head in parent.heads if head.moved_back}
             left_out = self.evidence.left_out(parent) if gone else frozenset()
             for commit in gone:
@@ -240,6 +223,25 @@ class _Decision:
                 elif len(commit.parents) < 2:  # noqa: PLR2004 -- a merge has no counterpart to match
                     self.found[commit.oid] = Classified(commit, CommitClass.VANISHED, parent.name, head)
         self._below_a_parent()
+
+    def _still_there(self, parent: Parent, others: frozenset[Oid]) -> set[Oid]:
+        """Return the commits of a parent's known heads that have a version among its commits now.
+
+        Commits that the parent still has by object id take part, so that each matches only once. But the branch
+        may hold several versions of the parent's commits: each head is then matched by itself.
+        """
+        held = frozenset[Oid]().union(*(head.holds for head in parent.heads)) - others
+        known = [commit for commit in self.evidence.chain if commit.oid in held]
+        found = set(match(known, parent.commits, self.evidence.similar))
+        for head in parent.heads:
+            version = [commit for commit in known if commit.oid in head.holds]
+            found |= certain_versions(version, parent.commits)
+        return found
+
+    def _unaccounted(self, run: Sequence[Commit]) -> Sequence[Commit]:
+        """Return a run of vanished commits, without those whose change the base provably contains."""
+        changing = commit_runs.without_empty_top(run)
+        return run[len(changing) :] if commit_runs.is_line(changing) and self.evidence.superseded(changing) else run
 
     def _others(self, parent: Parent) -> frozenset[Oid]:
         """Return the commits that the current heads of other parents hold."""

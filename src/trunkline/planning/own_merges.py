@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, short
+from trunkline.domain.names import BranchName, Oid, short
 from trunkline.git import history
 
 
@@ -51,5 +51,10 @@ def _linear(view: View, own: Sequence[Commit], tip: Oid) -> str:
     if len(tops) == 1 and len(clean) == len(below):
         return f"{take}git rebase --onto {tops[0]} {tops[0]} {branch}"
     onto = next((name for name in tops if not history.is_ancestor(git, name, view.world.trunk)), tops[0])
+    return f"{take}{picking(view.entry.branch, onto, own)}"
+
+
+def picking(branch: BranchName, onto: Oid, own: Sequence[Commit]) -> str:
+    """Return the command that puts own commits one by one onto another commit, without merges."""
     picks = " ".join(commit.oid for commit in own if len(commit.parents) == 1)
-    return f"{take}git switch -C {branch} {onto} && git cherry-pick --allow-empty {picks}"
+    return f"git switch -C {shlex.quote(branch)} {onto} && git cherry-pick --allow-empty {picks}"

@@ -202,7 +202,10 @@ def against_merge(scope: Scope, work: ReplayPlan, done: Replay) -> str:
             f"{scope.entry.full_label}: merge {names} was resolved by hand, and its own commits alone come to"
             f" another result in {listed}; nothing was changed",
             why="a replay would lose what was changed in the merge itself",
-            next_command=f"git show --stat {work.hand_merges[0]}   # commit by itself what it changed by hand",
+            next_command=(
+                f"git show --stat {work.hand_merges[0]}   # commit by itself what it changed by hand",
+                f"{own_merges.picking(scope.entry.branch, work.fork, work.own)}   # the branch without the merge",
+            ),
         )
     ranges = f"{work.fork}..{work.tip} {work.base}..{tip}"
     raise Refused(
