@@ -176,6 +176,31 @@ def test_the_tools_own_last_error_line_is_quoted(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("message", "note"),
+    [
+        ('failed to write file /t/dep-graph.part.bin: No space left on device (os error 28)"', ""),
+        ("failed to write query cache to `/t/x`: Disk quota exceeded (os error 122)", ""),
+        (
+            "linking with `cc` failed: exit status: 1",
+            "/usr/bin/ld: final link failed: No space left on device\ncollect2",
+        ),
+        (
+            "linking with `cc` failed: exit status: 1",
+            "PLEASE submit\ncollect2: ld terminated with signal 7 [Bus error]",
+        ),
+    ],
+)
+def test_a_compiler_that_has_no_room(message: str, note: str) -> None:
+    """The compiler and the linker run out of disk at other places than cargo (rustc 1.95 on a full tmpfs)."""
+    children = [{"message": each} for each in ("the command", note) if note]
+    said = {"level": "error", "message": message, "spans": [], "code": None, "children": children, "rendered": ""}
+    output = CargoOutput(structured=True)
+    record = {"reason": "compiler-message", "package_id": "", "message": said}
+    output.parse_line(Stream.STDOUT, json.dumps(record).encode())
+    assert diagnosis.explain(("cargo", "build"), output, Place(TREE)).id is CauseId.DISK
+
+
 def test_what_a_test_prints_is_no_cause() -> None:
     """A test's panic in the words of cargo, rustup, the network and the disk is that test's failure, nothing else."""
     for words in (

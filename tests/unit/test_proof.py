@@ -181,6 +181,17 @@ def test_where_the_toolchain_of_now_is_not_known_the_newest_receipts_counts() ->
     assert prove(unknown, known(FAIL, PASS)).verdict is Verdict.FLAKY
 
 
+@pytest.mark.parametrize("cause", ["disk-full", "dependency-not-fetched"])
+def test_a_failure_because_of_the_machine_proves_nothing(cause: str) -> None:
+    """The disk was full: the pass after it is not flaky, and the failure alone is no verdict about the tree."""
+    full = replace(FAIL, failure={"cause": cause, "diagnosis": "the disk is full"})
+    assert prove(QUERY, known(full)).verdict is None
+    assert prove(QUERY, known(full, PASS)).verdict is Verdict.PASSED
+    assert prove(QUERY, known(PASS, full)).verdict is Verdict.PASSED
+    assert prove(QUERY, known(FAIL, full, PASS)).verdict is Verdict.FLAKY
+    assert prove(QUERY, known(replace(full, failure={"cause": "compile-error"}), PASS)).verdict is Verdict.FLAKY
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from trunkline.domain.names import Oid, oid
-from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, Proof, ReceiptQuery, mismatch
+from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, Proof, ReceiptQuery, is_of_machine, mismatch
 from trunkline.domain.receipt import Receipt, Verdict
 from trunkline.domain.stack import Stack
 from trunkline.gates import proof
@@ -104,6 +104,8 @@ def _with_standing(each: Listed, answers: _Answers) -> Listed:
     query, found = answer
     if why := mismatch(query, receipt):
         return replace(each, standing=Verdict.STALE.value, why=why)
+    if is_of_machine(receipt):
+        return replace(each, standing=SUPERSEDED, why="the machine failed, not the tree")
     if found.verdict is None or found.known is None or found.known.file != str(each.path):
         return replace(each, standing=SUPERSEDED, why="a newer run of the same question counts")
     why = f"{found.passes} of {found.runs} passed" if found.verdict is Verdict.FLAKY else ""

@@ -37,6 +37,10 @@ class CauseId(Enum):
     COMMAND = "command-failed"
 
 
+OF_MACHINE = frozenset({CauseId.DISK.value, CauseId.NETWORK.value})
+"""Causes of the machine: a failure says nothing about the tree, so it makes no later pass flaky."""
+
+
 class Cause(msgspec.Struct, frozen=True):
     """The reason why a gate did not pass.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trunkline.domain.cause import OF_MACHINE
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
 from trunkline.domain.signers_file import Person, covers, names_of
 from trunkline.domain.words import count_of
@@ -181,6 +182,11 @@ class Proof(msgspec.Struct, frozen=True):
     since: str = ""
 
 
+def is_of_machine(receipt: Receipt) -> bool:
+    """Return whether a run failed because of the machine, such as a full disk: it proves nothing about the tree."""
+    return not receipt.passed and receipt.failure.get("cause") in OF_MACHINE
+
+
 def concerns(query: ReceiptQuery, receipt: Receipt) -> bool:
     """Return whether a receipt is for the query's gate and tree, with any command."""
     return (receipt.gate, receipt.tree) == (query.gate, query.tree)
@@ -191,14 +197,14 @@ def prove(query: ReceiptQuery, receipts: Sequence[KnownReceipt]) -> Proof:
 
     The newest receipt that matches the query decides. If both passes and failures match, the
     verdict is FLAKY. A pass without a required signature is ignored. A failure needs no signature,
-    because a forged one can only withhold a proof.
+    because a forged one can only withhold a proof. A failure because of the machine is ignored.
 
     Args:
         query: the gate and tree.
         receipts: valid receipts, of any gates and trees.
     """
     about = sorted(
-        (known for known in receipts if concerns(query, known.receipt)),
+        (known for known in receipts if concerns(query, known.receipt) and not is_of_machine(known.receipt)),
         key=lambda known: known.receipt.began,
         reverse=True,
     )

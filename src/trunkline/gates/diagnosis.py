@@ -20,7 +20,7 @@ from trunkline.domain.cause import Cause, CauseId
 from trunkline.gates import libtest, refusal
 from trunkline.gates.build_script import build_script
 from trunkline.gates.refusal import Place
-from trunkline.rust.cargo_output import CargoOutput, CompilerError, subcommand_of
+from trunkline.rust.cargo_output import NO_ROOM, CargoOutput, CompilerError, subcommand_of
 from trunkline.rust.rustflags import FlagsUnknown
 from trunkline.system.logged_process import Stream
 
@@ -147,7 +147,7 @@ def changed_sources(argv: Sequence[str], paths: Sequence[str], place: Place) -> 
 
 def _compile_error(error: CompilerError, closing: Sequence[str], place: Place) -> Cause:
     last = refusal.last_error(closing, place)
-    if not error.place and error.message.endswith("(os error 28)"):
+    if not error.place and NO_ROOM.search(error.message):
         return refusal.disk_full(error.message, place)
     if error.crash:
         return Cause(CauseId.CRASH, f"the compiler crashed (ICE): {error}", error.message, "", last)

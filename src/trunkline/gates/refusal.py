@@ -49,7 +49,7 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _ALIAS = re.compile(r"^warning: user-defined alias `(.+)` is shadowing ")
-_DISK = "No space left on device (os error 28)"
+_DISK = ("No space left on device (os error 28)", "Disk quota exceeded (os error 122)")
 _SHOWN = 500
 _KNOWN = (
     (CauseId.FEATURE, _FEATURE, "${EDITOR:-vi} stack.toml   # [gates] features"),

@@ -34,6 +34,10 @@ _RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; ")
 _ERROR = re.compile(r"^error(?:\[E\d+\])?: ")
 _ENDED = "error: process didn't exit successfully: `"
 _CRASH_LEVEL = "error: internal compiler error"  # rustc_errors, Level::Bug
+NO_ROOM = re.compile(
+    r"\(os error (?:28|122)\)|No space left on device|Disk quota exceeded|terminated with signal 7 \[Bus error\]"
+)
+"""The disk or the quota is full: ENOSPC, EDQUOT, or SIGBUS of a linker, which maps its output (mmap(2))."""
 _WITH_VALUE = frozenset({"--config", "--color", "--explain", "-C", "-Z"})  # options of cargo itself that take a value
 _REPORTING = frozenset({"bench", "build", "check", "clippy", "doc", "test"})
 
@@ -248,7 +252,8 @@ def _first_line(message: dict[str, Any]) -> str:
         return f"{text}: {notes[0].removeprefix('message: ')}"
     if text.startswith("linking with ") and len(notes) > 1:  # the linker's own message
         lines = [line.strip() for line in notes[-1].splitlines() if line.strip()]
-        return f"{text}: {lines[0]}" if lines else text
+        said = next((line for line in lines if NO_ROOM.search(line)), lines[0] if lines else "")
+        return f"{text}: {said}" if said else text
     return text
 
 
