@@ -9,7 +9,6 @@ import functools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
-from trunkline.commands import init_local
 from trunkline.context import native
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.context.landed import recognised
@@ -35,7 +34,7 @@ from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
 from trunkline.github import opening
-from trunkline.planning import misplaced_commits
+from trunkline.planning import local_chain, misplaced_commits
 from trunkline.planning.known_heads import refs_of
 from trunkline.planning.merged_branch import is_deletable
 from trunkline.planning.misplaced_commits import Misplaced
@@ -147,7 +146,7 @@ def _status(
 def _begin_next(project: Project) -> str:
     """Return the command that begins the next stack with the branch that is checked out; "" if it cannot."""
     stack = project.stack
-    found = init_local.chain(project.git, stack.remote, stack.trunk, {entry.branch for entry in stack.entries})
+    found = local_chain.chain(project.git, stack.remote, stack.trunk, {entry.branch for entry in stack.entries})
     return task_command("init", comment=f"{found[-1]} begins the next stack") if found else ""
 
 

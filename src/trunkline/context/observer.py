@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from enum import Flag, auto
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -17,11 +16,9 @@ from trunkline.domain.merge_choice import MergeRules
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.native import NativeStack
 from trunkline.domain.snapshot import LocalState, PullRequest, Snapshot
+from trunkline.gates.proof import Surroundings
 from trunkline.git import history, refs
 from trunkline.github import branch_rules, opening
-
-if TYPE_CHECKING:
-    from trunkline.gates.proof import Surroundings
 
 _MAX_AGE = 0.25
 """The age in seconds up to which an observation of local branches is reused before one moves."""
@@ -145,9 +142,6 @@ class Observer:
 
     def machine(self) -> Surroundings:
         """Return this machine's toolchains and cargo configuration."""
-        # Imported here: it takes 70 ms, and most tasks need no toolchain.
-        from trunkline.gates.proof import Surroundings  # noqa: PLC0415
-
         if self._machine is None:
             self._machine = Surroundings(self._scope.git, self._scope.stack.gates.sandbox)
         return self._machine

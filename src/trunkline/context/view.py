@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -22,9 +21,7 @@ from trunkline.domain.rewrite import Rewrite
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, fork_of
 from trunkline.domain.stack import Entry
 from trunkline.domain.waivers import Waivers
-
-if TYPE_CHECKING:
-    from trunkline.gates.proof import Surroundings
+from trunkline.gates.proof import Surroundings
 
 
 @dataclass(frozen=True)

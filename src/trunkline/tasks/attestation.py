@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from msgspec.structs import asdict
 
-from trunkline.context.loading import top_of
 from trunkline.domain.attestation import Attestation, Standing, to_data
 from trunkline.domain.choices import listed, require_known
 from trunkline.domain.command import exact_command
@@ -19,9 +17,9 @@ from trunkline.domain.errors import CheckFailed, UsageError
 from trunkline.domain.names import PrNumber, pr_number, short
 from trunkline.domain.redaction import redacted
 from trunkline.domain.words import count_of
-from trunkline.git.git import Git
 from trunkline.system import process
 from trunkline.tasks.definition import landing_task
+from trunkline.tasks.opening import checkout
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ def verify(
     from trunkline.commands import verify as verify_workflow
 
     number = _number(commit, pr)
-    git = top_of(Git(Path.cwd()))
+    git = checkout()
     base = verify_workflow.remote_of(git, remote)
     if fetch and not session.dry_run:
         verify_workflow.fetch(git, base, number)
@@ -141,7 +139,7 @@ def attest(
             "--waive and --reason belong together",
             next_command=exact_command("attest", {"waive": "msrv", "reason": "WHY"}),
         )
-    git = top_of(Git(Path.cwd()))
+    git = checkout()
     base = verify_workflow.remote_of(git, remote)
     policy = verify_workflow.policy_of(git, base)
     oid = attest_workflow.local_commit(git, commit, number)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from invoke.collection import Collection
 from msgspec import structs
 
-from trunkline.context.loading import open_stack
 from trunkline.domain.choices import listed
 from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import branch_name, branch_problem, entry_key
 from trunkline.domain.options import Options
 from trunkline.domain.submission import SubmitOptions
-from trunkline.operations import commit_hooks
 from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
+from trunkline.tasks.opening import open_stack
 from trunkline.tasks.session import TaskSession
 
 
@@ -40,9 +39,7 @@ def submit(
         draft=not ready, edit=edit, labels=tuple(listed(label)), reviewers=tuple(listed(reviewer)),
         assignees=tuple(listed(assignee)), milestone=milestone,
     )  # fmt: skip
-    context = open_stack(
-        stack=stack, options=Options(fork_point=fork_point, submit=submit_options), reporter=session.terminal
-    )
+    context = open_stack(session, stack, Options(fork_point=fork_point, submit=submit_options))
     last = entry_key(up_to) if up_to else None
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
     intended = submit_command.forecast(context, up_to=last)
@@ -86,6 +83,7 @@ def add(
 ) -> None:
     """Begin the entry NAME, or one named after MESSAGE, with the staged changes; replay what sits above it."""
     from trunkline.commands import add as add_command
+    from trunkline.operations import commit_hooks
 
     if (places := sum((bool(above), below, onto_trunk))) > 1:
         raise UsageError(
@@ -101,7 +99,7 @@ def add(
             why=problem,
             next_command=session.again({"name": "", "message": message or "MESSAGE"}),
         )
-    context = open_stack(stack=stack, options=Options(fork_point=fork_point), reporter=session.terminal)
+    context = open_stack(session, stack, Options(fork_point=fork_point))
     request = add_command.Request(
         branch_name(name) if name else None, message, all, entry_key(above) if above else None, below, onto_trunk
     )

@@ -7,7 +7,6 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from trunkline.domain.rehearsal import REHEARSED
 from trunkline.domain.stack import DEFAULT_GATES, DEFAULT_TRUNK
 from trunkline.domain.step import StepName
 from trunkline.tasks import command_line
+from trunkline.tasks.opening import checkout
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 """Values that are safe to complete: bash expands them, and a branch may be called `$(command)`."""
@@ -47,11 +47,9 @@ class _Repository(msgspec.Struct, frozen=True):
 
 def _repository() -> _Repository:
     from trunkline.config import location
-    from trunkline.context.loading import top_of
-    from trunkline.git.git import Git
     from trunkline.state import journal
 
-    git = top_of(Git(Path.cwd()))
+    git = checkout()
     found = location.locate(git, git.cwd)
     branches = git.query("for-each-ref", "--format=%(refname:short)", "refs/heads").lines
     runs = tuple(path.parent.name for path in journal.paths(git.state_dir()))

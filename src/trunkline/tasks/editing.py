@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.context.loading import open_context
-from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.redaction import redacted
-from trunkline.operations import commit_hooks
 from trunkline.report.own_diff import diff_data
 from trunkline.system import process
 from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
+from trunkline.tasks.opening import open_entry
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
     from trunkline.commands.rewriting import Rewriting
+    from trunkline.context.run import Context
 
 
 @landing_task("diff", mutates=False)
@@ -34,7 +33,7 @@ def diff(
 ) -> None:
     """Show what an entry itself changes; --since-review compares with what was reviewed."""
     options = options_of(fork_point=fork_point)
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal).over_the_stack()
+    context = open_entry(session, pr, stack, options).over_the_stack()
     from trunkline.commands import diff as diff_command
 
     view = context.view()
@@ -65,9 +64,10 @@ def amend(
 ) -> None:
     """Put the staged changes into a commit of the current entry; replay the entries above."""
     from trunkline.commands import amend as amend_command
+    from trunkline.operations import commit_hooks
 
     options = options_of(fork_point=fork_point)
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal).over_the_stack()
+    context = open_entry(session, pr, stack, options).over_the_stack()
     session.terminal.headline(f"{context.entry.full_label}")
     session.account["pr"] = context.entry.number
     request = amend_command.Request(all, commit, message)
@@ -93,10 +93,11 @@ def absorb(
 ) -> None:
     """Give each staged hunk to the commit of the stack that last touched its lines."""
     from trunkline.commands import absorb as absorb_command
+    from trunkline.operations import commit_hooks
     from trunkline.report.absorb import absorb_data, absorb_lines
 
     options = options_of(fork_point=fork_point)
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal).over_the_stack()
+    context = open_entry(session, pr, stack, options).over_the_stack()
     session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
     rows, rewriting = absorb_command.plan(context)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from trunkline.context.loading import open_context, open_stack
-from trunkline.context.open_run import find_open_run
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.options import Options
@@ -19,6 +17,7 @@ from trunkline.system import installing, process
 from trunkline.system.files import private_directory, replace_bytes
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
+from trunkline.tasks.opening import open_entry, open_stack
 from trunkline.tasks.session import TaskSession
 
 
@@ -34,11 +33,13 @@ def status(session: TaskSession, stack: str = "", offline: bool = False, watch: 
 
 
 def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
+    from trunkline.context.open_run import find_open_run
+
     run = find_open_run()  # first: it is shown even if stack.toml or GitHub fails
     session.account["run"] = None if run is None else as_json.open_run(run)
     if run is not None:
         session.terminal.open_run(run)
-    context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
+    context = open_stack(session, stack, Options())
     from trunkline.commands import status as status_workflow
     from trunkline.report.stack import stack_data, stack_tree
 
@@ -64,7 +65,7 @@ def plan(
 ) -> None:
     """Predict a landing: steps, commands, conflicts, effects; --markdown writes the runbook."""
     options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
+    context = open_entry(session, pr, stack, options)
     from trunkline.commands import plan as plan_workflow
     from trunkline.domain.redaction import redacted
     from trunkline.report import runbook
@@ -104,7 +105,7 @@ def report_(
     from trunkline.domain.redaction import redacted
     from trunkline.report import html
 
-    context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
+    context = open_stack(session, stack, Options())
     found = report_workflow.gather(context, offline=offline)
     if session.json_wanted:
         session.account["report"] = html.data(found)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.context.loading import open_context
-from trunkline.context.run import Context
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
 from trunkline.tasks import (
     asking,
@@ -26,8 +25,12 @@ from trunkline.tasks import (
 from trunkline.tasks import stack as stack_tasks
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
+from trunkline.tasks.opening import open_entry
 from trunkline.tasks.recovery import conclude
 from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.context.run import Context
 
 _DOCS = {
     StepName.VERIFY_MERGED: "Step 1: verify that every entry below is merged, how and when; and whether CI works.",
@@ -81,7 +84,7 @@ def rebase_(
         skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
         accept_flaky=accept_flaky, attest=attest,
     )  # fmt: skip
-    context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
+    context = open_entry(session, pr, stack, options)
     from trunkline.commands import rebase
 
     if (nothing := rebase.nothing_to_do(context)) is None:
@@ -109,7 +112,7 @@ def _step_task(step: StepName) -> LandingTask:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky
         )
-        _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
+        _do(session, open_entry(session, pr, stack, options))
 
     body.__doc__ = _DOCS[step]
     aliases = [alias for alias, name in ALIASES.items() if name == step.value]
@@ -134,7 +137,7 @@ def _push_task(single: LandingTask) -> LandingTask:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky, attest=attest
         )
-        _do(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
+        _do(session, open_entry(session, pr, stack, options))
 
     body.__doc__ = single.__doc__
     return landing_task("push", mutates=True)(body)

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from invoke.collection import Collection
 
-from trunkline.context.loading import open_stack
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.modify_operations import Operation
 from trunkline.domain.step import Outcome, StepName, StepStatus
-from trunkline.git.git import Git
-from trunkline.operations import commit_hooks
 from trunkline.system.files import private_directory, replace_bytes
 from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
+from trunkline.tasks.opening import open_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from trunkline.context.run import Context
     from trunkline.domain.commits import Commit
     from trunkline.domain.stack_text import EntryLine
+    from trunkline.git.git import Git
 
 
 class _Options(msgspec.Struct, frozen=True):
@@ -76,9 +75,7 @@ def modify(
             next_command=task_command("modify", "--print"),
         )
     chosen = _Options(close, not no_verify)
-    context = open_stack(
-        stack=stack, options=options_of(fork_point=fork_point, no_push=no_push), reporter=session.terminal
-    )
+    context = open_stack(session, stack, options_of(fork_point=fork_point, no_push=no_push))
     stacked = modify_command.open_stacked(context)
     session.account["text"] = stacked.text
     if print:
@@ -144,6 +141,7 @@ def _modify(
 
 def _verified(git: Git) -> Callable[[Commit, bytes], bytes]:
     """Return a function that runs the message hooks on the new message of a commit."""
+    from trunkline.operations import commit_hooks
 
     def verified(commit: Commit, message: bytes) -> bytes:
         if commit.encoding:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import webbrowser
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from msgspec import structs
 
-from trunkline.context.loading import open_context, open_stack
-from trunkline.context.run import Context
 from trunkline.domain.errors import WrongFlag
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
@@ -19,9 +18,13 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome, StepName, StepStatus
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
+from trunkline.tasks.opening import open_entry, open_stack
 from trunkline.tasks.session import TaskSession
 
-_Run = Callable[[TaskSession, Context, str], None]
+if TYPE_CHECKING:
+    from trunkline.context.run import Context
+
+_Run = Callable[[TaskSession, "Context", str], None]
 
 
 def _switch_task(run: _Run) -> LandingTask:
@@ -41,7 +44,7 @@ def _switch_task(run: _Run) -> LandingTask:
         options = Options(stash=stash)
         if pr is None and session.interactive and not os.environ.get("TRUNKLINE_PR"):
             pr = _picked(session, stack)
-        run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal), StepName.SWITCH.value)
+        run(session, open_entry(session, pr, stack, options), StepName.SWITCH.value)
 
     body.__doc__ = "Step 2: check out the entry's branch (on a terminal, pick one); keeps uncommitted changes safe."
     return landing_task(StepName.SWITCH.value, mutates=True)(body)
@@ -49,7 +52,7 @@ def _switch_task(run: _Run) -> LandingTask:
 
 def _picked(session: TaskSession, stack: str) -> str | None:
     """Let the user pick an entry by its place; None: the current one."""
-    entries = open_stack(stack=stack, options=Options(), reporter=session.terminal).stack.entries
+    entries = open_stack(session, stack, Options()).stack.entries
     for place, entry in reversed(list(enumerate(entries, 1))):
         session.terminal.line((f"{place:3} ", "bold"), f"{entry.full_label}  {entry.title}".rstrip())
     answer = session.terminal.answer(f"Switch to [1-{len(entries)}] ")
@@ -73,12 +76,12 @@ def _move_task(name: str, doc: str, run: _Run) -> LandingTask:
         from trunkline.commands import move
 
         options = Options(stash=stash)
-        context = open_stack(stack=stack, options=options, reporter=session.terminal)
+        context = open_stack(session, stack, options)
         target = move.target(context.git, context.stack, name, count)
         if target is None:
             session.outcome(Outcome("nothing to do", _end_of(context.stack, name), StepStatus.NOTHING))
             return
-        entry_context = open_context(str(target.key), stack=stack, options=options, reporter=session.terminal)
+        entry_context = open_entry(session, str(target.key), stack, options)
         run(session, entry_context, StepName.SWITCH.value)
 
     body = by_count if name in {"up", "down"} else to_the_end
@@ -93,7 +96,7 @@ def _end_of(stack: Stack, name: str) -> str:
 @landing_task("open", mutates=False)
 def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
     """Print the page of the entry's pull request; on a terminal, open it in the browser."""
-    context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal)
+    context = open_entry(session, pr, stack, Options())
     url = page(context.repository, context.entry)
     session.account.update(pr=context.entry.number, url=url)
     session.terminal.line(url)
@@ -107,7 +110,7 @@ def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
     from trunkline.github.review_threads import open_threads
     from trunkline.report.review_threads import lines_of
 
-    context = open_stack(stack=stack, options=Options(), reporter=session.terminal)
+    context = open_stack(session, stack, Options())
     entries = [context.stack.entry(entry_key(pr))] if pr else context.stack.entries
     numbered = [entry for entry in entries if entry.number is not None]
     found = open_threads(context.github, [entry.pr for entry in numbered])

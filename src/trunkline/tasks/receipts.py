@@ -7,21 +7,11 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from invoke.collection import Collection
 
-from trunkline.context.loading import (
-    choose_stack,
-    load_stacks,
-    open_context,
-    open_stack,
-    refuse_unknown_gates,
-    top_of,
-)
-from trunkline.context.run import Context
 from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, TrunklineError, UsageError
@@ -34,20 +24,22 @@ from trunkline.domain.statement import statement_of
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.domain.waivers import Waivers
 from trunkline.domain.words import count_of
-from trunkline.git.git import Git
 from trunkline.report import as_json
 from trunkline.system import installing, process
 from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import FLAGS, from_environment, options_of
+from trunkline.tasks.opening import checkout, open_entry, open_stack, read_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
     from trunkline.commands import receipts as receipts_workflow
+    from trunkline.context.run import Context
+    from trunkline.git.git import Git
 
 
 def _place(stack: str, session: TaskSession) -> tuple[Git, Stack]:
-    git = top_of(Git(Path.cwd()))
-    return Git(git.cwd, session.terminal.command), choose_stack(load_stacks(git), stack)
+    git = checkout()
+    return git.with_echo(session.terminal.command), read_stack(git, stack)
 
 
 def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None]) -> LandingTask:
@@ -84,7 +76,7 @@ def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None])
         if all_ or stack is True:
             _gate_all(session, *_place("" if stack is True else stack, session), options)
             return
-        run(session, open_context(pr, stack=stack, options=options, reporter=session.terminal))
+        run(session, open_entry(session, pr, stack, options))
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
     help_ = {"stack": f"{FLAGS['stack'].help}; without a value: gate every entry"}
@@ -115,7 +107,7 @@ def checks_task(single: LandingTask) -> LandingTask:
             return
         if not tick:
             raise UsageError("--reason belongs to --tick NAME", next_command=task_command("checks"))
-        _tick(session, open_context(pr, stack=stack, options=Options(), reporter=session.terminal), tick, reason)
+        _tick(session, open_entry(session, pr, stack, Options()), tick, reason)
 
     body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
     return landing_task("checks", mutates=True)(body)
@@ -150,7 +142,7 @@ def checklist_task(single: LandingTask) -> LandingTask:
             single.body(session, pr=pr, stack=stack, skip=skip)
             return
         options = options_of(skip, accept_unavailable, accept_flaky=accept_flaky)
-        context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
+        context = open_entry(session, pr, stack, options)
         from trunkline.report import checklist as checklist_report
         from trunkline.steps import checklist
 
@@ -178,7 +170,7 @@ def _unmerged(session: TaskSession, stack: Stack, options: Options) -> Stack:
     from trunkline.operations import gate_stack as stack_workflow
 
     try:
-        context = open_stack(stack=stack.name, options=options, reporter=session.terminal)
+        context = open_stack(session, stack.name, options)
         return msgspec.structs.replace(stack, entries=stack_workflow.unmerged(context.project))
     except TrunklineError as error:
         session.terminal.progress(f"merged entries are gated, too: {error.what}")
@@ -186,6 +178,7 @@ def _unmerged(session: TaskSession, stack: Stack, options: Options) -> Stack:
 
 
 def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) -> None:
+    from trunkline.context.loading import refuse_unknown_gates
     from trunkline.operations import gate_stack as stack_workflow
     from trunkline.report.gates import stack_table
     from trunkline.steps import gates

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.context.loading import top_of
-from trunkline.context.open_run import name_of
-from trunkline.context.run import Context
-from trunkline.context.scope import Scope
 from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import Command, accept_unavailable, name_stack, task_command
 from trunkline.domain.errors import CheckFailed
 from trunkline.domain.step import StepName
-from trunkline.git.git import Git
 from trunkline.tasks.definition import landing_task
+from trunkline.tasks.opening import checkout
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
+    from trunkline.context.run import Context
+    from trunkline.context.scope import Scope
     from trunkline.engine import RunResult
     from trunkline.state.journal import Run
 
@@ -60,16 +57,17 @@ def _leave_conflict(session: TaskSession) -> None:
     """Leave the work tree of the run's conflict, which the run removes, for the checkout."""
     from trunkline.context.open_run import checkout_beside_conflict
 
-    git = top_of(Git(Path.cwd()))
-    checkout = checkout_beside_conflict(git)
-    if checkout is not None:
-        session.terminal.line(f"working in {checkout}, because {git.cwd} is removed at the end")
-        os.chdir(checkout)
+    git = checkout()
+    beside = checkout_beside_conflict(git)
+    if beside is not None:
+        session.terminal.line(f"working in {beside}, because {git.cwd} is removed at the end")
+        os.chdir(beside)
 
 
 def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
     from trunkline.commands import abort as abort_workflow
     from trunkline.commands import resume
+    from trunkline.context.open_run import name_of
 
     _leave_conflict(session)
     taken_back = abort_workflow.find_begun(session.terminal)
@@ -120,6 +118,7 @@ def _abort(session: TaskSession, context: Context, run: Run, *, local: bool) -> 
 def undo(session: TaskSession, run: str = "") -> None:
     """Revert a finished run: branch, remote, draft state, base, note; undo again to redo it."""
     from trunkline.commands import undo as undo_workflow
+    from trunkline.context.open_run import name_of
 
     found = undo_workflow.find(session.terminal, run=run)
     if found is None or not found.changes:
@@ -139,6 +138,7 @@ def undo(session: TaskSession, run: str = "") -> None:
 def log(session: TaskSession) -> None:
     """List the runs of this repository, newest first, with the result of each step."""
     from trunkline.commands import log as log_workflow
+    from trunkline.context.open_run import name_of
 
     runs = log_workflow.runs()
     session.account["runs"] = [log_workflow.as_data(run) for run in runs]

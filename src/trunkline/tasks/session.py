@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
-from trunkline.context.loading import top_of
 from trunkline.domain.command import Command, argv_of, caller, exact_command, program_help, task_command
 from trunkline.domain.errors import (
     Declined,
@@ -30,14 +29,13 @@ from trunkline.domain.errors import (
 )
 from trunkline.domain.redaction import redacted, redacted_data
 from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepName, StepStatus, step_names
-from trunkline.git.git import Git
-from trunkline.git.state_directory import state_home
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
 from trunkline.system import process, signals
 from trunkline.system.files import append_line, private_directory
 from trunkline.tasks import command_line
 from trunkline.tasks.flags import from_environment, variable
+from trunkline.tasks.opening import checkout
 
 if TYPE_CHECKING:
     from trunkline.engine import RunResult
@@ -332,7 +330,7 @@ def _open_run() -> Run | None:
     from trunkline.context import open_run
 
     with contextlib.suppress(TrunklineError, FileNotFoundError):  # the directory of the process may be gone
-        return open_run.open_run(top_of(Git(Path.cwd())).state_dir())
+        return open_run.open_run(checkout().state_dir())
     return None
 
 
@@ -375,6 +373,8 @@ def _print_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
 
 def _print_defect(task: str, error: Exception) -> str:
     """Write the defect's log and name it; return its path, or "" if it cannot be written."""
+    from trunkline.git.state_directory import state_home
+
     log, unwritten = state_home() / "defect.log", ""
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"
     try:

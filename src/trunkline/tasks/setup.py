@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
-from trunkline.config import location
 from trunkline.domain.command import task_command, task_list
 from trunkline.domain.discover import OpenPullRequest, beside
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of
+from trunkline.tasks.opening import checkout, read_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
@@ -181,6 +181,8 @@ def _print_written(session: TaskSession, path: Path, trunk: str) -> None:
 
 def _print_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
     """Print pull requests with the same base as an entry, and the commands for their own stacks."""
+    from trunkline.config import location
+
     session.account["branches"] = [
         {"pr": pr.number, "beside": other.number, "base": pr.base} for pr, other in branches
     ]
@@ -307,11 +309,9 @@ def workflow(
 ) -> None:
     """Write the Actions workflow: a job per gate; or with --attested, one that verifies receipts."""
     from trunkline.commands import ci_workflow
-    from trunkline.context.loading import choose_stack, load_stacks, top_of
-    from trunkline.git.git import Git
 
-    git = top_of(Git(Path.cwd()))
-    chosen, label = choose_stack(load_stacks(git), stack), runner or ci_workflow.RUNNER
+    git = checkout()
+    chosen, label = read_stack(git, stack), runner or ci_workflow.RUNNER
     if not attested and (merged or fallback):
         raise UsageError(
             "--merged and --fallback belong to --attested", next_command=session.again({"attested": True})

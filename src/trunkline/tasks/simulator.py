@@ -12,7 +12,6 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
-from trunkline.context.loading import open_context, open_stack
 from trunkline.domain.command import Command, argv_of, caller, flag_words, task_command
 from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
 from trunkline.domain.rehearsal import REHEARSED, Rehearsed
@@ -20,6 +19,7 @@ from trunkline.system import installing
 from trunkline.tasks import command_line
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import one_of, options_of, variables
+from trunkline.tasks.opening import open_entry, open_stack
 from trunkline.tasks.session import TaskSession
 
 
@@ -60,10 +60,7 @@ def rehearse(
             inside.enter_context(box.entered())
             pr = pr or (str(box.example.pulls[1].number) if single else None)
         options = options_of(skip, accept_unavailable, fork_point, accept_flaky=accept_flaky)
-        if single:
-            context = open_context(pr, stack=stack, options=options, reporter=session.terminal)
-        else:
-            context = open_stack(stack=stack, options=options, reporter=session.terminal)
+        context = open_entry(session, pr, stack, options) if single else open_stack(session, stack, options)
         flags: dict[str, str | bool] = {
             "stack": stack,
             "skip": skip,

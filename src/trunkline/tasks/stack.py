@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 from invoke.collection import Collection
 
-from trunkline.context.loading import open_context, open_stack
-from trunkline.context.run import Context
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import described
@@ -18,7 +17,11 @@ from trunkline.domain.stack import Stack
 from trunkline.domain.words import count_of
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import is_set, one_of, options_of, variable
+from trunkline.tasks.opening import open_entry, open_stack
 from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.context.run import Context
 
 
 def _headline(session: TaskSession, stack: Stack) -> None:
@@ -37,7 +40,7 @@ def restack(
 ) -> None:
     """Replay every open entry onto its base, and push what moved in one atomic push."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
-    context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    context = open_stack(session, stack, options)
     from trunkline.commands import restack as restack_workflow
 
     _headline(session, context.stack)
@@ -62,7 +65,7 @@ def sync(
 ) -> None:
     """Take over what others merged and pushed, restack, delete merged local branches, begin the next stack."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
-    context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    context = open_stack(session, stack, options)
     from trunkline.commands import sync as sync_command
 
     _headline(session, context.stack)
@@ -135,7 +138,7 @@ def land(
         together=together,
         verify=one_of("verify", verify, ("each", "top")),
     )
-    context = open_stack(stack=stack, options=options, reporter=session.terminal)
+    context = open_stack(session, stack, options)
     _land(session, context, entry_key(up_to or pr) if up_to or pr else None)
 
 
@@ -184,7 +187,7 @@ def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None
     """Reopen a pull request that was closed, by hand or because its base branch was deleted."""
     from trunkline.commands import rescue as rescue_workflow
 
-    context = open_context(pr, stack=stack, options=Options(), reporter=session.terminal).over_the_stack()
+    context = open_entry(session, pr, stack, Options()).over_the_stack()
     session.terminal.headline(f"{context.entry.full_label}")
     session.account["pr"] = context.entry.number
     if session.dry_run:
