@@ -204,7 +204,7 @@ def answered(name: str, field: Any) -> Any:
         return field
     known = {
         "owner": "octo", "name": "demo", "number": 1, "query": "type:pr", "qualified_name": "refs/heads/main",
-        "include_archived": True, "writers_only": True,
+        "include_archived": True, "writers_only": True, "head_ref": "s1",
         "item_types": ["MERGED_EVENT", "AUTOMATIC_BASE_CHANGE_SUCCEEDED_EVENT"],
     }  # fmt: skip
     parameters = inspect.signature(field).parameters

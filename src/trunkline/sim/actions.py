@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trunkline.sim import pushes, rules
+from trunkline.sim import heads, pushes, rules
 from trunkline.sim.model import EventKind, PullRequest, PullState, Repository, Status
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
 
@@ -28,40 +28,49 @@ def open_pull(  # noqa: PLR0913 -- a pull request has that many parts
     draft: bool = False,
     number: int = 0,
 ) -> PullRequest:
-    """Open a pull request, with the next number or a given one.
+    """Open a pull request, with the next number or a given one; the head of a fork is `owner:branch`.
 
     Raises:
         GitHubRefusal: 422 with GitHub's messages (docs.github.com, "Create a pull request";
             tgymnich/fork-sync#112, iterative/cml#619).
-        NotSimulatedError: the head is in a fork.
     """
-    owner, _, branch = head.rpartition(":")
-    if owner and owner != repository.owner:
-        raise NotSimulatedError(f"a pull request from the fork of {owner}")
-    _check_branches(world, repository, branch, base)
     _refuse_long(title)
     chosen = number or repository.next_number
     if chosen in repository.pulls:
         raise GitHubRefusal(RefusalKind.INVALID, f"pull request {chosen} exists already", field="number")
-    at = world.now()
-    oid = repository.refs[branch]
-    pull = PullRequest(chosen, title, body, actor, base, branch, oid, at, at, draft=draft)
+    owner, _, branch = head.rpartition(":")
+    at, fork = world.now(), _fork_of(world, repository, owner)
+    pull = PullRequest(chosen, title, body, actor, base, branch, "", at, at, draft=draft, fork=fork)
+    pull = replace(pull, head_oid=heads.tip(world, repository, pull))
+    _check_branches(world, repository, pull)
     repository.next_number = max(repository.next_number, chosen + 1)
-    world.bare(repository).update(f"refs/pull/{chosen}/head", oid)
+    heads.update(world, repository, pull, pull.head_oid)
     return world.put(repository, pull)
 
 
-def _check_branches(world: World, repository: Repository, head: str, base: str) -> None:
-    if base not in repository.refs:
+def _fork_of(world: World, repository: Repository, owner: str) -> str:
+    """Return the fork of an owner; "" for the repository itself."""
+    if owner in {"", repository.owner}:
+        return ""
+    for slug, fork in world.state.repositories.items():
+        if fork.owner == owner and fork.parent == repository.slug:
+            return slug
+    raise GitHubRefusal(RefusalKind.INVALID, "", field="head")
+
+
+def _check_branches(world: World, repository: Repository, pull: PullRequest) -> None:
+    """Check the branches of a new pull request, and get its commits."""
+    if pull.base not in repository.refs:
         raise GitHubRefusal(RefusalKind.INVALID, "", field="base")
-    if head not in repository.refs:
+    if not pull.head_oid:
         raise GitHubRefusal(RefusalKind.INVALID, "", field="head")
-    if any(pull.head == head and pull.base == base for pull in repository.open_pulls()):
-        raise GitHubRefusal(
-            RefusalKind.INVALID, f"A pull request already exists for {repository.owner}:{head}.", code="custom"
-        )
-    if world.bare(repository).contains(repository.refs[base], repository.refs[head]):
-        raise GitHubRefusal(RefusalKind.INVALID, f"No commits between {base} and {head}", code="custom")
+    if any(heads.same(pull, other) for other in repository.open_pulls()):
+        label = heads.label(repository, pull)
+        raise GitHubRefusal(RefusalKind.INVALID, f"A pull request already exists for {label}.", code="custom")
+    heads.fetch(world, repository, pull, pull.head_oid)
+    if world.bare(repository).contains(repository.refs[pull.base], pull.head_oid):
+        message = f"No commits between {pull.base} and {heads.label(repository, pull) if pull.fork else pull.head}"
+        raise GitHubRefusal(RefusalKind.INVALID, message, code="custom")
 
 
 def edit(
@@ -116,7 +125,7 @@ def _rebased(world: World, repository: Repository, pull: PullRequest, base: str,
         return pull
     if base not in repository.refs:
         raise GitHubRefusal(RefusalKind.INVALID, f"Proposed base branch '{base}' was not found", field="base")
-    if any(other.head == pull.head and other.base == base for other in repository.open_pulls()):
+    if any(heads.same(other, replace(pull, base=base)) for other in repository.open_pulls()):
         message = f"A pull request already exists for base branch '{base}' and head branch '{pull.head}'"
         raise GitHubRefusal(RefusalKind.INVALID, message, field="base")
     if world.bare(repository).contains(repository.refs[base], pull.head_oid):
@@ -181,25 +190,27 @@ def reopen(world: World, repository: Repository, pull: PullRequest, actor: str) 
     if reason := _no_reopening(world, repository, pull):
         raise GitHubRefusal(RefusalKind.INVALID, f"state cannot be changed. {reason}", field="state", code="custom")
     noted = world.record(pull, EventKind.REOPENED, actor)
-    head = repository.refs[pull.head]
-    world.bare(repository).update(f"refs/pull/{pull.number}/head", head)
+    head = heads.tip(world, repository, pull)
+    heads.update(world, repository, pull, head)
     reopened = replace(noted, state=PullState.OPEN, closed_at="", base_oid="", head_oid=head)
     return world.put(repository, reopened)
 
 
 def _no_reopening(world: World, repository: Repository, pull: PullRequest) -> str:
-    head, base = repository.refs.get(pull.head), repository.refs.get(pull.base)
+    head, base = heads.tip(world, repository, pull), repository.refs.get(pull.base)
     bare = world.bare(repository)
+    if head:
+        heads.fetch(world, repository, pull, head)
     if pull.state is PullState.MERGED:
         reason = "The pull request has been merged."
-    elif head is None or base is None:
-        reason = f"The {pull.head if head is None else pull.base} branch has been deleted."
+    elif not head or base is None:
+        reason = f"The {pull.base if head else pull.head} branch has been deleted."
     elif not bare.contains(head, pull.head_oid):
         reason = f"The {pull.head} branch was force-pushed or recreated."
     elif bare.contains(base, head):
         reason = f"There are no new commits between base branch '{pull.base}' and head branch '{pull.head}'."
-    elif any(other.head == pull.head and other.base == pull.base for other in repository.open_pulls()):
-        reason = f"A pull request already exists for {repository.owner}:{pull.head}."
+    elif any(heads.same(other, pull) for other in repository.open_pulls()):
+        reason = f"A pull request already exists for {heads.label(repository, pull)}."
     else:
         reason = ""
     return reason

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trunkline.domain.errors import UsageError
-from trunkline.sim import actions, copying, merging, pushes, rules, running, stacks
+from trunkline.sim import actions, copying, forks, merging, pushes, renaming, rules, running, stacks, updating
 from trunkline.sim.faults import OF_PUSHES, Fault, FaultKind
 from trunkline.sim.model import (
     Annotation,
@@ -211,6 +211,28 @@ class Control:
         """Remove a pull request from the merge queue without a merge, with those stacked on it."""
         merging.eject(self._repository(repository), number, reason)
         self.world.touch()
+
+    def fork(self, repository: str, owner: str) -> str:
+        """Create a user's fork; return its `owner/name`."""
+        self.world.add_user(owner)
+        return forks.create(self.world, self._repository(repository), owner).slug
+
+    def delete_fork(self, repository: str) -> None:
+        """Delete a fork; its pull requests stay."""
+        forks.delete(self.world, self._repository(repository))
+
+    def update_branch(self, repository: str, number: int, method: str = "merge", actor: str = "") -> None:
+        """Press "Update branch", or "Update with rebase", on the page of a pull request."""
+        found = self._repository(repository)
+        updating.update(
+            self.world, found, found.pulls[number], actor or found.owner,
+            method=updating.UpdateMethod(method.upper()),
+        )  # fmt: skip
+
+    def rename_branch(self, repository: str, branch: str, new: str, actor: str = "") -> None:
+        """Rename a branch."""
+        found = self._repository(repository)
+        renaming.rename(self.world, found, actor or found.owner, branch, new)
 
     def set_ready(self, repository: str, number: int) -> None:
         """Mark a pull request ready for review."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trunkline.sim import actions, pushes, rules, stacks
+from trunkline.sim import actions, heads, pushes, rules, stacks
 from trunkline.sim.bare import Bare, CommitData, Person
 from trunkline.sim.model import Deletion, MergeMethod, MergeRequest, PullRequest, PullState, Repository
 from trunkline.sim.refused import GitHubRefusal, RefusalKind
@@ -99,16 +99,17 @@ def _commit(
     bare, base = world.bare(repository), repository.refs[pull.base]
     at = world.now()
     if method is MergeMethod.REBASE:
-        return _rebase(bare, base, pull, _person(world, actor, at))
+        return _rebase(bare, base, pull, person(world, actor, at))
     tree = bare.merged_tree(base, pull.head_oid)
     if method is MergeMethod.MERGE:
-        title, text = f"Merge pull request #{pull.number} from {repository.owner}/{pull.head}", pull.title
+        source = heads.label(repository, pull).replace(":", "/", 1)
+        title, text = f"Merge pull request #{pull.number} from {source}", pull.title
         parents: tuple[str, ...] = (base, pull.head_oid)
     else:
         title, text = squash_message(pull, bare.between(base, pull.head_oid))
         parents = (base,)
     title, text = title if headline is None else headline, text if body is None else body
-    author = _person(world, pull.author if method is MergeMethod.SQUASH else actor, at)
+    author = person(world, pull.author if method is MergeMethod.SQUASH else actor, at)
     committer = Person("GitHub", "noreply@github.com", at)
     return bare.write_commit(tree, parents, f"{title}\n\n{text}".rstrip("\n") + "\n", author, committer)
 
@@ -142,7 +143,8 @@ def _rebase(bare: Bare, base: str, pull: PullRequest, committer: Person, *, sinc
     return tip
 
 
-def _person(world: World, login: str, at: str) -> Person:
+def person(world: World, login: str, at: str) -> Person:
+    """Return a user as an author or committer."""
     user = world.add_user(login)
     return Person(user.name, f"{user.id}+{user.login}@users.noreply.github.com", at)
 
@@ -150,7 +152,7 @@ def _person(world: World, login: str, at: str) -> Person:
 def _delete_head(world: World, repository: Repository, pull: PullRequest, actor: str, deletion: Deletion) -> None:
     if repository.settings.delete_branch_on_merge:
         deletion = Deletion.WEB
-    if deletion is Deletion.KEEP or pull.head == repository.default_branch:
+    if deletion is Deletion.KEEP or pull.fork or pull.head == repository.default_branch:
         return
     if deletion is Deletion.WEB:
         actions.retarget_children(world, repository, pull.head, pull.base, actor)
@@ -233,7 +235,7 @@ def merge_stack(world: World, repository: Repository, request: MergeRequest, *, 
     for pull in group:
         top = pull.number == request.number
         if method is MergeMethod.REBASE:
-            tip = _rebase(bare, tip, pull, _person(world, request.actor, at), since=below)
+            tip = _rebase(bare, tip, pull, person(world, request.actor, at), since=below)
         elif method is MergeMethod.SQUASH:
             title, text = squash_message(pull, bare.between(below, pull.head_oid))
             title = request.title if top and request.title is not None else title
@@ -293,4 +295,4 @@ def _squash(world: World, repository: Repository, pull: PullRequest, *, parent: 
     message = f"{words[0]}\n\n{words[1]}".rstrip("\n") + "\n"
     committer = Person("GitHub", "noreply@github.com", at)
     tree = bare.commit(pull.head_oid).tree
-    return bare.write_commit(tree, (parent,), message, _person(world, pull.author, at), committer)
+    return bare.write_commit(tree, (parent,), message, person(world, pull.author, at), committer)

@@ -116,9 +116,10 @@ class Thread:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request inside one repository; forks are not simulated.
+    """A pull request.
 
     Attributes:
+        fork: `owner/name` of the fork that has the head; empty: the head is in the repository itself.
         base_oid: tip of the base when the pull request was closed or merged; empty while it is
             open.
         head_oid: tip of the head; frozen when the pull request is closed or merged.
@@ -152,6 +153,7 @@ class PullRequest:
     reviews: tuple[Review, ...] = ()
     review_requests: tuple[str, ...] = ()
     threads: tuple[Thread, ...] = ()
+    fork: str = ""
     events: tuple[Event, ...] = ()
 
 
@@ -337,6 +339,7 @@ class Repository:
         queue_requests: requests before the merge queue merges.
         native: the repository has native stacks (a preview).
         stacks: number -> native stack.
+        parent: `owner/name` of the repository that this one is a fork of; empty: it is no fork.
     """
 
     owner: str
@@ -364,6 +367,7 @@ class Repository:
     native: bool = False
     stacks: dict[int, NativeStack] = field(default_factory=dict)
     queue_requests: int = 2
+    parent: str = ""
 
     @property
     def slug(self) -> str:

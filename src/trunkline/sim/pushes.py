@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trunkline.sim import rules
+from trunkline.sim import heads, rules
 from trunkline.sim.bare import is_nothing
 from trunkline.sim.model import EventKind, PullRequest, PullState, Repository
 
@@ -59,10 +59,24 @@ def process_moves(world: World, repository: Repository, moves: Iterable[tuple[st
             repository.refs[name] = new
     world.touch()
     for pull in repository.open_pulls():
-        follow = _update_head(world, repository, pull, actor) if pull.head in names else pull
-        if follow.state is PullState.OPEN and {pull.base, pull.head} & names:
+        is_moved = not pull.fork and pull.head in names
+        follow = _update_head(world, repository, pull, actor) if is_moved else pull
+        if follow.state is PullState.OPEN and (is_moved or pull.base in names):
             _merge_or_close(world, repository, follow, before.get(pull.base, ""), actor)
-    _note_deleted_heads(world, repository, names, actor)
+    _note_deleted_heads(world, repository, "", names, actor)
+    parent = world.repository(repository.parent)
+    if parent is not None:
+        _follow_fork(world, parent, repository.slug, names, actor)
+
+
+def _follow_fork(world: World, parent: Repository, fork: str, names: set[str], actor: str) -> None:
+    """Update the pull requests whose heads are these branches of a fork."""
+    for pull in parent.open_pulls():
+        if pull.fork == fork and pull.head in names:
+            follow = _update_head(world, parent, pull, actor)
+            if follow.state is PullState.OPEN:
+                _merge_or_close(world, parent, follow, parent.refs.get(pull.base, ""), actor)
+    _note_deleted_heads(world, parent, fork, names, actor)
 
 
 def close(world: World, repository: Repository, pull: PullRequest, actor: str, base_oid: str = "") -> PullRequest:
@@ -100,16 +114,16 @@ def _update_head(world: World, repository: Repository, pull: PullRequest, actor:
 
     An update sets its oid and refs/pull/N/head, and adds a force-push event if needed.
     """
-    new = repository.refs.get(pull.head, "")
+    new = heads.tip(world, repository, pull)
     if not new:
         return close(world, repository, pull, actor)
     bare = world.bare(repository)
     if new == pull.head_oid:
         return pull
     noted = pull
+    heads.update(world, repository, pull, new)
     if not bare.contains(new, pull.head_oid):
         noted = world.record(pull, EventKind.HEAD_REF_FORCE_PUSHED, actor, pull.head_oid, new)
-    bare.update(f"refs/pull/{pull.number}/head", new)
     return world.put(repository, rules.head_moved(world, repository, replace(noted, head_oid=new)))
 
 
@@ -132,8 +146,8 @@ def _merge_or_close(world: World, repository: Repository, pull: PullRequest, old
             close(world, repository, pull, actor, base_oid=base)
 
 
-def _note_deleted_heads(world: World, repository: Repository, names: set[str], actor: str) -> None:
-    deleted = {name for name in names if name not in repository.refs}
+def _note_deleted_heads(world: World, repository: Repository, fork: str, names: set[str], actor: str) -> None:
     for pull in tuple(repository.pulls.values()):
-        if pull.head in deleted and pull.state is not PullState.OPEN:
+        is_deleted = pull.fork == fork and pull.head in names and not heads.tip(world, repository, pull)
+        if is_deleted and pull.state is not PullState.OPEN:
             world.put(repository, world.record(pull, EventKind.HEAD_REF_DELETED, actor, before=pull.head))

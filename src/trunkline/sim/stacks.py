@@ -102,6 +102,8 @@ def _fit(repository: Repository, numbers: Sequence[int]) -> list[PullRequest]:
     for pull in pulls:
         if pull.state is not PullState.OPEN:
             raise _invalid(f"Pull request #{pull.number} is not open")
+        if pull.fork:
+            raise _invalid(f"Pull request #{pull.number} is from a fork")
         if repository.stack_of(pull.number) is not None or numbers.count(pull.number) > 1:
             raise _invalid(f"Pull request #{pull.number} is already part of a stack")
     for below, above in pairwise(pulls):
@@ -147,14 +149,14 @@ def follow_merge(world: World, repository: Repository, pull: PullRequest, actor:
     if stack is None or not above:
         return
     actions.retarget(world, repository, above[0], stack.base, actor)
-    moves = _rebased(world, repository, above, onto=repository.refs[stack.base], below=pull.head_oid)
+    moves = rebased(world, repository, above, onto=repository.refs[stack.base], below=pull.head_oid)
     bare = world.bare(repository)
     for branch, new in moves:
         bare.update(f"refs/heads/{branch}", new)
     pushes.process_moves(world, repository, moves, actor)
 
 
-def _rebased(
+def rebased(
     world: World, repository: Repository, pulls: Sequence[PullRequest], *, onto: str, below: str
 ) -> list[tuple[str, str]]:
     """Return the rebased branches with their new tips, up to the first conflict."""

@@ -158,7 +158,7 @@ class World:
     def put(self, repository: Repository, pull: PullRequest) -> PullRequest:
         """Store a pull request, and the branches of refs/pull/N/head for the push hook."""
         repository.pulls[pull.number] = replace(pull, updated_at=self.now())
-        lines = [f"refs/heads/{p.head} {p.number}\n" for p in repository.open_pulls()]
+        lines = [f"refs/heads/{p.head} {p.number}\n" for p in repository.open_pulls() if not p.fork]
         (self.bare(repository).path / "pull-heads").write_text("".join(lines), encoding="utf-8")
         return repository.pulls[pull.number]
 

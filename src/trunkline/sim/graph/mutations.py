@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.sim import actions, merging
+from trunkline.sim import actions, merging, updating
 from trunkline.sim.graph.pulls import comment_node, node_id, pull_node
 from trunkline.sim.graph.tree import GraphError, Node, QueryContext
 from trunkline.sim.model import MergeMethod, PullRequest, Repository
@@ -28,6 +28,7 @@ def mutations(query_context: QueryContext) -> dict[str, Callable[..., Node]]:
         ("mergePullRequest", _merge, "MergePullRequest"),
         ("reopenPullRequest", _reopen, "ReopenPullRequest"),
         ("updatePullRequest", _update, "UpdatePullRequest"),
+        ("updatePullRequestBranch", _update_branch, "UpdatePullRequestBranch"),
     )
 
     def field(perform: Callable[[QueryContext, Input], dict[str, Any]], name: str) -> Callable[..., Node]:
@@ -149,6 +150,17 @@ def _update(query_context: QueryContext, given: Input) -> dict[str, Any]:
         base=given.get("baseRefName"),
     )
     return _answer(query_context, repository, changed)
+
+
+def _update_branch(query_context: QueryContext, given: Input) -> dict[str, Any]:
+    _only(given, "pullRequestId", "expectedHeadOid", "updateMethod")
+    repository, pull = _subject(query_context, given["pullRequestId"])
+    updating.update(
+        query_context.world, repository, pull, query_context.login,
+        method=updating.UpdateMethod(given.get("updateMethod") or "MERGE"),
+        expected_head=given.get("expectedHeadOid") or "",
+    )  # fmt: skip
+    return _answer(query_context, repository, repository.pulls[pull.number])
 
 
 def _merge(query_context: QueryContext, given: Input) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from trunkline.sim import rules
+from trunkline.sim import heads, rules
+from trunkline.sim.graph.branches import comparison, ruleset
 from trunkline.sim.graph.commits import commit_node
 from trunkline.sim.graph.review_threads import thread_node
 from trunkline.sim.graph.timeline import timeline
 from trunkline.sim.graph.tree import GraphError, Node, QueryContext, connection
-from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review, Rule
+from trunkline.sim.model import Comment, Label, PullRequest, PullState, Repository, Review
 from trunkline.sim.refused import NotSimulatedError
 
 if TYPE_CHECKING:
@@ -59,15 +60,21 @@ def pull_node(query_context: QueryContext, repository: Repository, pull: PullReq
             **_git(query_context, repository, pull),
             "repository": lambda: repository_node(query_context, repository),
             "baseRepository": lambda: repository_node(query_context, repository),
-            "headRepository": lambda: repository_node(query_context, repository),
-            "headRepositoryOwner": lambda: user_node(query_context, repository.owner),
+            "headRepository": lambda: _head_repository(query_context, repository, pull),
+            "headRepositoryOwner": lambda: user_node(query_context, heads.owner(repository, pull)),
             "timelineItems": timeline(query_context, repository, pull),
         },
     )
 
 
+def _head_repository(query_context: QueryContext, repository: Repository, pull: PullRequest) -> Node | None:
+    """Return the repository of the head; null for a fork that was deleted."""
+    found = heads.home(query_context.world, repository, pull)
+    return repository_node(query_context, found) if found is not None else None
+
+
 def _plain(repository: Repository, pull: PullRequest) -> dict[str, Any]:
-    # Auto-merge, merge queues, milestones and forks are not simulated: no repository has any.
+    # Auto-merge and milestones are not simulated: no repository has any.
     return {
         "id": node_id(repository, pull),
         "number": pull.number,
@@ -86,7 +93,7 @@ def _plain(repository: Repository, pull: PullRequest) -> dict[str, Any]:
         "baseRefName": pull.base,
         "headRefName": pull.head,
         "headRefOid": pull.head_oid,
-        "isCrossRepository": False,
+        "isCrossRepository": bool(pull.fork),
         "maintainerCanModify": False,
         "viewerCanUpdate": True,
         "viewerCanClose": pull.state is PullState.OPEN,
@@ -110,29 +117,6 @@ def _queue_entry(repository: Repository, pull: PullRequest) -> Node | None:
     if pull.number not in waiting:
         return None
     return Node("MergeQueueEntry", {"state": "AWAITING_CHECKS", "position": waiting.index(pull.number) + 1})
-
-
-def _rules(rule: Rule | None, order_by: Mapping[str, str] | None, page: dict[str, Any]) -> Node:
-    """Return a branch's requirements as rules of one ruleset, in any order."""
-    if order_by and order_by["field"] != "UPDATED_AT":
-        raise NotSimulatedError(f"rules(orderBy: {order_by['field']})")
-    rule = rule or Rule()
-    ruleset = Node("RepositoryRuleset", {"name": rule.name})
-    demanded = {
-        "PULL_REQUEST": rule.approvals, "REQUIRED_STATUS_CHECKS": rule.checks or rule.up_to_date,
-        "MERGE_QUEUE": rule.queue, "REQUIRED_LINEAR_HISTORY": rule.linear,
-    }  # fmt: skip
-    kinds = [kind for kind, is_set in demanded.items() if is_set]
-    strict = Node("RequiredStatusChecksParameters", {"strictRequiredStatusChecksPolicy": rule.up_to_date})
-    parameters = {"REQUIRED_STATUS_CHECKS": strict}
-    return connection(
-        "RepositoryRuleConnection",
-        kinds,
-        lambda kind: Node(
-            "RepositoryRule", {"type": kind, "repositoryRuleset": ruleset, "parameters": parameters.get(kind)}
-        ),
-        page,
-    )
 
 
 def _people(query_context: QueryContext, pull: PullRequest) -> dict[str, Any]:
@@ -278,7 +262,7 @@ def _git(query_context: QueryContext, repository: Repository, pull: PullRequest)
 
     return {
         "baseRef": lambda: _branch(query_context, repository, pull.base),
-        "headRef": lambda: _branch(query_context, repository, pull.head),
+        "headRef": lambda: _head_ref(query_context, repository, pull),
         "baseRefOid": base,
         "mergeable": lambda: rules.mergeable(world, repository, pull).value,
         "mergeStateStatus": lambda: rules.merge_state(world, repository, pull),
@@ -290,6 +274,11 @@ def _git(query_context: QueryContext, repository: Repository, pull: PullRequest)
         "deletions": lambda: bare.size(base, pull.head_oid)[2],
         "changedFiles": lambda: bare.size(base, pull.head_oid)[0],
     }
+
+
+def _head_ref(query_context: QueryContext, repository: Repository, pull: PullRequest) -> Node | None:
+    found = heads.home(query_context.world, repository, pull)
+    return _branch(query_context, found, pull.head) if found is not None else None
 
 
 def repository_node(query_context: QueryContext, repository: Repository) -> Node:
@@ -307,8 +296,8 @@ def repository_node(query_context: QueryContext, repository: Repository) -> Node
             "url": url,
             "sshUrl": f"git@github.com:{repository.slug}.git",
             "description": None,
-            "parent": None,
-            "isFork": False,
+            "parent": lambda: _parent(query_context, repository),
+            "isFork": bool(repository.parent),
             "isPrivate": False,
             "isArchived": False,
             "hasIssuesEnabled": True,
@@ -331,6 +320,11 @@ def repository_node(query_context: QueryContext, repository: Repository) -> Node
     )
 
 
+def _parent(query_context: QueryContext, repository: Repository) -> Node | None:
+    found = query_context.world.repository(repository.parent)
+    return repository_node(query_context, found) if found is not None else None
+
+
 def _branch(query_context: QueryContext, repository: Repository, name: str) -> Node | None:
     """Return a branch; null if it does not exist."""
     if name not in repository.refs:
@@ -343,7 +337,8 @@ def _branch(query_context: QueryContext, repository: Repository, name: str) -> N
         "prefix": "refs/heads/",
         "target": lambda: commit_node(query_context, repository, repository.refs[name]),
         "branchProtectionRule": None,
-        "rules": lambda order_by=None, **page: _rules(rule, order_by, page),
+        "rules": lambda order_by=None, **page: ruleset(rule, order_by, page),
+        "compare": lambda head_ref: comparison(query_context.world, repository, name, head_ref),
     }
     return Node("Ref", fields)
 

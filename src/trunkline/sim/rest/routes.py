@@ -9,11 +9,11 @@ from typing import Any
 from starlette.convertors import Convertor
 from starlette.routing import compile_path
 
-from trunkline.sim import actions, merging
+from trunkline.sim import actions, heads, merging
 from trunkline.sim.graph.commits import rollup_state
 from trunkline.sim.model import CheckRun, Job, Label, PullState
 from trunkline.sim.refused import GitHubRefusal, NotSimulatedError, RefusalKind
-from trunkline.sim.rest import merges, runs, shapes, stacks
+from trunkline.sim.rest import branches, merges, runs, shapes, stacks
 from trunkline.sim.rest.reply import Call, Reply, paged
 
 Handler = Callable[[Call], Reply]
@@ -49,7 +49,7 @@ def pull_list(call: Call) -> Reply:
         pull
         for pull in call.repository.pulls.values()
         if state in {"all", "open" if pull.state is PullState.OPEN else "closed"}
-        and head in {"", f"{call.repository.owner}:{pull.head}"}
+        and head in {"", heads.label(call.repository, pull)}
         and options.get("base", pull.base) == pull.base
     ]
     descending = options.get("direction", "desc") == "desc"
@@ -279,6 +279,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", _REPO + "/issues/{number:int}/labels", issue_labels),
     ("POST", _REPO + "/issues/{number:int}/assignees", issue_assignees),
     ("PUT", _REPO + "/pulls/{number:int}/merge", pull_merge),
+    ("PUT", _REPO + "/pulls/{number:int}/update-branch", branches.update),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async", merges.request),
     ("PUT", _REPO + "/pulls/{number:int}/merge-async-is-not-on-this-server", nowhere),
     ("GET", _REPO + "/pulls/{number:int}/merge-async/{uuid}", merges.result),
@@ -291,6 +292,8 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", _REPO + "/commits/{ref:path}/check-runs", check_runs),
     ("GET", _REPO + "/commits/{ref:path}/status", combined_status),
     ("POST", _REPO + "/statuses/{ref}", status_create),
+    ("POST", _REPO + "/forks", branches.fork),
+    ("POST", _REPO + "/branches/{branch:path}/rename", branches.rename),
     ("POST", _REPO + "/git/refs", ref_create),
     ("GET", _REPO + "/git/ref/heads/{branch:path}", ref_get),
     ("DELETE", _REPO + "/git/refs/heads/{branch:path}", ref_delete),

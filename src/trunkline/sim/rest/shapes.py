@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.sim import rules
+from trunkline.sim import heads, rules
 from trunkline.sim.graph.pulls import association, node_id, url_of
 from trunkline.sim.model import CheckRun, NativeStack, PullRequest, PullState, Repository, Status
 
@@ -31,7 +31,8 @@ def repository_json(world: World, repository: Repository) -> dict[str, Any]:
     settings = repository.settings
     return {
         "id": repository.id, "node_id": f"R_{repository.id}", "name": repository.name,
-        "full_name": repository.slug, "owner": user(world, repository.owner), "private": False, "fork": False,
+        "full_name": repository.slug, "owner": user(world, repository.owner), "private": False,
+        "fork": bool(repository.parent),
         "archived": False, "default_branch": repository.default_branch, "url": f"{API}/repos/{repository.slug}",
         "html_url": f"https://github.com/{repository.slug}", "ssh_url": f"git@github.com:{repository.slug}.git",
         "clone_url": f"https://github.com/{repository.slug}.git", "allow_squash_merge": settings.squash_allowed,
@@ -43,11 +44,16 @@ def repository_json(world: World, repository: Repository) -> dict[str, Any]:
 
 def pull_json(world: World, repository: Repository, pull: PullRequest) -> dict[str, Any]:
     """Return a pull request as in a list."""
-    whole = repository_json(world, repository)
-
-    def end(ref: str, oid: str) -> dict[str, Any]:
-        label = f"{repository.owner}:{ref}"
-        return {"label": label, "ref": ref, "sha": oid, "user": user(world, repository.owner), "repo": whole}
+    source = heads.home(world, repository, pull)
+    head = {
+        "label": heads.label(repository, pull), "ref": pull.head, "sha": pull.head_oid,
+        "user": user(world, heads.owner(repository, pull)),
+        "repo": repository_json(world, source) if source is not None else None,
+    }  # fmt: skip
+    base = {
+        "label": f"{repository.owner}:{pull.base}", "ref": pull.base, "sha": world.base_tip(repository, pull),
+        "user": user(world, repository.owner), "repo": repository_json(world, repository),
+    }  # fmt: skip
 
     return {
         "id": pull.number, "node_id": node_id(repository, pull), "number": pull.number,
@@ -61,7 +67,7 @@ def pull_json(world: World, repository: Repository, pull: PullRequest) -> dict[s
         "requested_reviewers": [user(world, login) for login in pull.review_requests], "requested_teams": [],
         "labels": labels_json(repository, pull),
         "author_association": association(repository, pull.author),
-        "head": end(pull.head, pull.head_oid), "base": end(pull.base, world.base_tip(repository, pull)),
+        "head": head, "base": base,
     }  # fmt: skip
 
 
