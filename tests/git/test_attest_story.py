@@ -159,7 +159,7 @@ def test_the_workflow_is_written_and_checked(place: Attesting, ada: Typing) -> N
 def test_a_push_attests(place: Attesting, ada: Typing, monkeypatch: pytest.MonkeyPatch) -> None:
     """`push --attest` shares the receipts; a key that is no signer's is refused before the push."""
     hub = Hub(place.bare, {1: Pull(pr_number(1), "feat/one", "main")})
-    monkeypatch.setattr(project, "GitHub", lambda *_: hub)
+    monkeypatch.setattr(project, "GitHub", hub.opened)
     place.clone.commit("two", {"src/two.rs": "//! Two.\n"})
     before = place.bare.refs()
     gated = ada(place.clone, "trunkline gates --pr 1")

@@ -25,6 +25,7 @@ from trunkline.engine import RunResult, StepContext
 from trunkline.git import checkout
 from trunkline.planning.verification import rebased_since
 from trunkline.state import journal
+from trunkline.state.change_log import Part
 from trunkline.steps import resume_replay
 
 GO_ON = ("invoke continue", "invoke skip", "invoke abort")
@@ -635,7 +636,7 @@ def test_a_push_of_several_is_checked_before_it(stack: Desk, monkeypatch: pytest
 
     def meanwhile(context: Context, step_context: StepContext) -> Outcome:
         _commits_on("one")(stack)
-        context.observer.invalidate()  # as if the user had done it right before the push
+        context.world(Part.ALL)  # as if the user had done it right before the push
         return real(context, step_context)
 
     with monkeypatch.context() as patch:
@@ -708,7 +709,7 @@ def test_an_edit_in_the_browser_is_no_drift(stack: Desk) -> None:
     assert drifted(context, (change,), context.view) == ()
     assert put_back(saved, None) == "Words.\r\n"
     stack.hub.pulls[1].body = saved.replace("The note", "My note")
-    context.observer.invalidate()
+    context.world(Part.ALL)
     assert len(drifted(context, (change,), context.view)) == 1
 
 

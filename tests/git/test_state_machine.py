@@ -32,12 +32,14 @@ from trunkline.context.run import Context
 from trunkline.domain.errors import InternalError, Refused
 from trunkline.domain.names import BranchName, Oid, PrNumber, oid
 from trunkline.domain.options import Options
+from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest, Snapshot
 from trunkline.domain.step import StepName
 from trunkline.engine import RunResult
 from trunkline.git import history, local_refs, replay
 from trunkline.github.rest_objects import EditedPullRequest
 from trunkline.state import journal
+from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.steps import replay as replay_step
 from trunkline.system import files
 
@@ -77,6 +79,12 @@ class Hub:
     pushes: list[ForcePush] = field(default_factory=list)
     base: str = "one"
     draft: bool = True
+    changes: ChangeLog = field(default_factory=ChangeLog)
+
+    def opened(self, _repository: Repository, _cwd: Path, _reporter: object, changes: ChangeLog) -> Hub:
+        """Return itself in place of the real one, with the change log of its caller."""
+        self.changes = changes
+        return self
 
     @contextlib.contextmanager
     def reading_stack(
@@ -92,10 +100,12 @@ class Hub:
     def set_draft(self, pr: PullRequest, *, draft: bool) -> PullRequest:
         """Set the draft state."""
         self.draft = draft
+        self.changes.append(Change(Part.PULLS, number=pr.number))
         return self._pull(pr.number)
 
-    def edit(self, _number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
+    def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
         """Change the base."""
+        self.changes.append(Change(Part.PULLS, number=number))
         self.base = fields["base"]
         return EditedPullRequest("", self.base, "open", "")
 
@@ -143,7 +153,7 @@ class Landing(RuleBasedStateMachine):
         self.hub = Hub(Repo(self.root / "bare"))
         self.patched = pytest.MonkeyPatch()
         lead_ssh_to(self.root / "bare", self.patched)
-        self.patched.setattr(context_module, "GitHub", lambda *_: self.hub)
+        self.patched.setattr(context_module, "GitHub", self.hub.opened)
         self.left: int | None = None
         self.patched.setattr(journal, "append_line", self._append)
         # The model: the entry's own commits as authored, what each finished run made, and whether one is open.

@@ -36,6 +36,7 @@ from trunkline.github.decoding import decode
 from trunkline.github.responses import NotFound
 from trunkline.github.rest_objects import EditedPullRequest
 from trunkline.state import journal
+from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
@@ -124,6 +125,7 @@ class Hub:
         native: the numbers of the pull requests of its native stack; empty: it has none.
         merged: the numbers of the pull requests that it was sent a merge for.
         mergeable: whether it shows pull requests as mergeable; until then it computes that.
+        changes: receives what each mutation changes, as of the real one.
     """
 
     bare: Repo
@@ -136,6 +138,12 @@ class Hub:
     merged: list[int] = field(default_factory=list)
     mergeable: bool = False
     repository: Repository = field(default_factory=lambda: Repository("github.com", "octo", "tiny"))
+    changes: ChangeLog = field(default_factory=ChangeLog)
+
+    def opened(self, _repository: Repository, _cwd: Path, _reporter: object, changes: ChangeLog) -> Hub:
+        """Return itself in place of the real one, with the change log of its caller."""
+        self.changes = changes
+        return self
 
     @contextlib.contextmanager
     def reading_stack(
@@ -154,11 +162,14 @@ class Hub:
         """Change the draft state."""
         self._answer()
         self.pulls[pr.number].draft = draft
-        return self._shown(pr.number)
+        shown = self._shown(pr.number)
+        self.changes.append(Change(Part.PULLS, number=pr.number, pull_request=shown))
+        return shown
 
     def edit(self, number: PrNumber, *, seen_body: str | None = None, **fields: str) -> EditedPullRequest:  # noqa: ARG002
         """Change base, body, state or title."""
         self._answer()
+        self.changes.append(Change(Part.PULLS, number=number))
         pull = self.pulls[number]
         pull.target(fields.get("base", pull.base))
         pull.body = fields.get("body", pull.body)
@@ -199,6 +210,7 @@ class Hub:
 
     def merge(self, number: PrNumber, **_: Any) -> str:
         """Note the request, and refuse it."""
+        self.changes.append(Change(Part.REMOTE))
         self.merged.append(number)
         raise Refused("the fake GitHub merges nothing")
 
@@ -240,6 +252,7 @@ class Hub:
     ) -> T:
         """Create a pull request, or keep what is added to one."""
         self._answer()
+        self.changes.append(Change(Part.REMOTE))
         if path != "pulls":
             self.added.append((path, dict(fields)))
             return decode({}, kind)
@@ -499,7 +512,7 @@ def desk(patch: pytest.MonkeyPatch, *, branches: bool = True) -> Iterator[Desk]:
             for number, branch in ENTRIES.items()
         }
         hub = Hub(Repo(root / "bare"), pulls)
-        patch.setattr(context_module, "GitHub", lambda *_: hub)
+        patch.setattr(context_module, "GitHub", hub.opened)
         if branches:
             for branch in ENTRIES.values():
                 clone.git("branch", "--quiet", branch, f"origin/{branch}")

@@ -359,7 +359,7 @@ def stage(
         lead_ssh_to(bare.path, patch)
         patch.setenv("TRUNKLINE_SKIP", SKIP)
         patch.setenv("TRUNKLINE_STACK_FILE", str(root / "stack.toml"))
-        patch.setattr(context_module, "GitHub", lambda *_: hub)
+        patch.setattr(context_module, "GitHub", hub.opened)
         patch.chdir(clone.path)
         made = Stage(root, hub, author, clone, trunk, names, own)
         made.write_stack(*names)

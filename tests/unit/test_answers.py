@@ -280,7 +280,7 @@ def test_requests_do_not_grow_with_the_pull_requests_to_edit(
     """One for up to twenty, by aliases; every value arrives where it belongs."""
     sent: list[Any] = []
 
-    def run(_self: GitHub, *_args: str, stdin: bytes = b"") -> Completed:
+    def run(_self: GitHub, *_args: str, stdin: bytes = b"", **_: object) -> Completed:
         sent.append(json.loads(stdin))
         if entries == 1:
             now = {"body": None, "base": "main", "state": "open", "title": "", **sent[0]}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from trunkline.context import observer
 from trunkline.context.observation import World
-from trunkline.context.observer import Observer, Part
+from trunkline.context.observer import Observer
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -33,6 +34,7 @@ from trunkline.domain.step import StepName
 from trunkline.git import refs
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.run_changes import changes_of, drifted
+from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.state.journal import Run
 
 TRUNK, ONE, TWO, NEW = (Oid(digit * 40) for digit in "0123")
@@ -51,9 +53,9 @@ def pull(number: int, state: PrState = PrState.OPEN) -> PullRequest:
 
 def project(options: Options | None = None, entries: tuple[Entry, ...] = ENTRIES) -> Project:
     """Return a project without a checkout: nothing here may start git."""
-    stack = Stack(branch_name("main"), "origin", entries)
+    stack, git = Stack(branch_name("main"), "origin", entries), cast("Any", SimpleNamespace(changes=ChangeLog()))
     where = Repository("github.com", "octo", "tiny")
-    return Project(cast("Any", None), stack, where, options or Options(), cast("Any", None))
+    return Project(git, stack, where, options or Options(), cast("Any", None))
 
 
 def local(number: int, tip: Oid | None) -> LocalState:
@@ -203,22 +205,27 @@ def test_only_changed_parts_are_observed_again(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(observer, "local_states", branches)
     monkeypatch.setattr(observer, "recognised", lambda _git, _stack, snapshot, _trunk: snapshot)
     monkeypatch.setattr(observer, "fetch_replaced_heads", lambda *_, **__: None)
-    watching = Observer(Scope(project(), ENTRIES[0], stacked=True))
+    scope = Scope(project(), ENTRIES[0], stacked=True)
+    watching, changes = Observer(scope), scope.git.changes
     first = watching.observe()
     assert watching.observe() == first
     assert requests == ["pulls", "remote", "local"]
-    watching.update_tip(BRANCHES[0], NEW)
-    watching.update_pull_request(pull(2, PrState.MERGED))
+    changes.append(Change(Part.LOCAL, tip=(BRANCHES[0], NEW)))
+    changes.append(Change(Part.PULLS, number=PrNumber(2)))  # two requests: the response to the second shows both
+    changes.append(Change(Part.PULLS, number=PrNumber(2), pull_request=pull(2, PrState.MERGED)))
     second = watching.observe()
     assert (second.branches[BRANCHES[0]].local, second.branches[BRANCHES[0]].remote) == (NEW, ONE)
     assert second.snapshot.pr(PrNumber(2)) == pull(2, PrState.MERGED)
     assert requests == ["pulls", "remote", "local"]
     assert first.branches[BRANCHES[0]].local == ONE  # a World is a value
-    watching.invalidate(Part.LOCAL)
+    changes.append(Change(Part.LOCAL))
     watching.observe()
-    watching.invalidate(Part.REMOTE)
+    changes.append(Change(Part.REMOTE))
     watching.observe()
-    assert requests[3:] == ["local", "pulls", "remote"]
+    changes.append(Change(Part.PULLS, number=PrNumber(1)))
+    watching.observe()
+    watching.observe(fresh=Part.REMOTE)
+    assert requests[3:] == ["local", "pulls", "remote", "pulls", "pulls", "remote"]
 
 
 def test_a_deleted_branch_is_observed_again(monkeypatch: pytest.MonkeyPatch) -> None:

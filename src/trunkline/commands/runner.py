@@ -11,7 +11,6 @@ import msgspec
 
 from trunkline.context import open_run
 from trunkline.context.loading import top_of
-from trunkline.context.observer import Part
 from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.scope import Scope
@@ -32,6 +31,7 @@ from trunkline.git.git import Git
 from trunkline.operations import local_branch
 from trunkline.planning import pushed_commits
 from trunkline.state import journal, lock
+from trunkline.state.change_log import Part
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -126,8 +126,8 @@ def unless_merged(context: Context, name: StepName, function: StepFunction) -> S
         Refused: the step was refused; the pull request was closed.
     """
 
-    def by_others() -> Outcome | None:
-        pr = context.world().snapshot.pr(context.entry.key)
+    def by_others(fresh: Part = Part.NOTHING) -> Outcome | None:
+        pr = context.world(fresh).snapshot.pr(context.entry.key)
         if name is StepName.MERGE or pr is None or pr.state is not PrState.MERGED:
             return None
         return Outcome(name.value, f"#{pr.number} is merged already, by somebody else", StepStatus.NOTHING)
@@ -138,8 +138,7 @@ def unless_merged(context: Context, name: StepName, function: StepFunction) -> S
         try:
             return function(step_context)
         except Refused:
-            context.observer.invalidate()
-            if (merged := by_others()) is not None:
+            if (merged := by_others(Part.ALL)) is not None:
                 return merged
             pr = context.world().snapshot.pr(context.entry.key)
             if pr is not None and pr.state is PrState.CLOSED:
@@ -153,7 +152,6 @@ def settle_last(context: Context, held: lock.RepositoryLock) -> None:
     """Restore a checkout that a killed run left half moved (`local_branch.settle`)."""
     for run in open_run.stopped_runs(context.state):
         if local_branch.settle(context.project, held, run):
-            context.observer.invalidate(Part.LOCAL)
             context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from enum import Flag, auto
+from typing import Any, Generic, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from trunkline.context import native
@@ -13,30 +14,33 @@ from trunkline.context.landed import recognised
 from trunkline.context.observation import World, disagree, fetch_replaced_heads, local_states, observe_remote
 from trunkline.context.scope import Scope
 from trunkline.domain.merge_choice import MergeRules
-from trunkline.domain.names import BranchName, Oid, branch_ref
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref
 from trunkline.domain.native import NativeStack
 from trunkline.domain.snapshot import LocalState, PullRequest, Snapshot
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, refs
 from trunkline.github import branch_rules, opening
+from trunkline.state.change_log import Part
 
 _MAX_AGE = 0.25
 """The age in seconds up to which an observation of local branches is reused before one moves."""
 
+T = TypeVar("T")
 
-class Part(Flag):
-    """A part of the world that a task or another program can change."""
 
-    PULLS = auto()
-    REMOTE = auto()
-    LOCAL = auto()
-    NATIVE = auto()
-    MACHINE = auto()
-    ALL = PULLS | REMOTE | LOCAL | NATIVE | MACHINE
+class _Observed(msgspec.Struct, Generic[T], frozen=True):
+    """An observation, and the number of changes of this process before it (`ChangeLog.position`)."""
+
+    value: T
+    position: int
 
 
 class Observer:
-    """Observes on demand; the only place that holds an observation, one per task."""
+    """Observes on demand; the only place that holds an observation, one per task.
+
+    A part is observed again once this process changed it, which the doors to git and GitHub log
+    (`ChangeLog`), or if a caller wants it fresh because others may have changed it.
+    """
 
     def __init__(self, scope: Scope) -> None:
         """Observe nothing yet.
@@ -45,29 +49,45 @@ class Observer:
             scope: the entry or the stack whose remote branches are observed.
         """
         self._scope = scope
-        self._snapshot: Snapshot | None = None
-        self._remote: Mapping[str, Oid] | None = None
-        self._branches: Mapping[BranchName, LocalState] | None = None
+        self._changes = scope.git.changes
+        self._snapshot: _Observed[Snapshot] | None = None
+        self._remote: _Observed[Mapping[str, Oid]] | None = None
+        self._branches: _Observed[Mapping[BranchName, LocalState]] | None = None
         self._observed_at = float("-inf")
         self._machine: Surroundings | None = None
         self._rules: MergeRules | None = None
-        self._native: tuple[tuple[NativeStack, ...] | None] | None = None
+        self._native: _Observed[tuple[NativeStack, ...] | None] | None = None
         self._refused: set[Oid] = set()
         self._outside: dict[BranchName, Sequence[PullRequest]] = {}
 
-    def observe(self) -> World:
+    def observe(self, fresh: Part = Part.NOTHING) -> World:
         """Return the world; only the parts that changed since the last call are observed again.
+
+        Args:
+            fresh: parts that are observed again in any case.
 
         Raises:
             ExternalError: a request to GitHub or to the remote failed.
             UsageError: the remote has no trunk.
         """
-        if self._snapshot is None:
-            self._snapshot = self._read_pulls()
+        self._drop(fresh)
+        snapshot = self._pulls()
         remote, branches = self._remote_refs(), self._local_branches()
         both = {name: replace(state, remote=remote.get(branch_ref(name))) for name, state in branches.items()}
-        trunk = remote[branch_ref(self._scope.stack.trunk)]
-        return World(self._snapshot, trunk, remote, both, self._pulls_of)
+        return World(snapshot, remote[branch_ref(self._scope.stack.trunk)], remote, both, self._pulls_of)
+
+    def _drop(self, parts: Part) -> None:
+        """Forget the observation of some parts."""
+        if parts & Part.PULLS:
+            self._snapshot = None
+        if parts & Part.REFS:
+            self._remote = None
+        if parts & Part.LOCAL:
+            self._branches = None
+        if parts & (Part.NATIVE | Part.PULLS):
+            self._native = None
+        if parts & Part.MACHINE:
+            self._machine = None
 
     def _pulls_of(self, branch: BranchName) -> Sequence[PullRequest]:
         """Return the pull requests that a branch had, requested once; their heads are fetched if they are missing."""
@@ -79,12 +99,21 @@ class Observer:
                 refs.fetch_commits(scope.git, scope.stack.remote, sorted(absent))
         return self._outside[branch]
 
+    def _pulls(self) -> Snapshot:
+        """Return the pull requests, with GitHub's responses to the changes of this process."""
+        if self._snapshot is None or self._is_stale(self._snapshot, Part.PULLS):
+            position = self._changes.position
+            self._snapshot = _Observed(self._read_pulls(), position)
+        snapshot, changes = self._snapshot.value, self._changes.since(self._snapshot.position, Part.PULLS)
+        shown = {change.pull_request.number: change.pull_request for change in changes if change.pull_request}
+        return replace(snapshot, pull_requests={**snapshot.pull_requests, **shown}) if shown else snapshot
+
     def _read_pulls(self) -> Snapshot:
         """Read the pull requests, and the remote's refs at the same moment."""
         scope = self._scope
         snapshot, remote = self._read_both()
         if disagree(scope.git, scope.stack, scope.entries, snapshot, remote):  # they may lag: once more, no longer
-            self._remote = None
+            self._drop(Part.REFS)
             snapshot, remote = self._read_both()
         fetch_replaced_heads(scope.git, scope.stack, snapshot, refused=self._refused)
         return recognised(scope.git, scope.stack, snapshot, remote[branch_ref(scope.stack.trunk)])
@@ -95,38 +124,9 @@ class Observer:
             remote, _ = self._remote_refs(), self._local_branches()
             return response(), remote
 
-    def invalidate(self, part: Part = Part.ALL) -> None:
-        """Invalidate the observation of a part; that of the remote includes pull requests."""
-        if part & (Part.PULLS | Part.REMOTE):
-            self._snapshot = self._native = None
-        if part & Part.REMOTE:
-            self._remote = None
-        if part & Part.LOCAL:
-            self._branches = None
-        if part & Part.NATIVE:
-            self._native = None
-        if part & Part.MACHINE:
-            self._machine = None
-
-    def update_pull_request(self, pr: PullRequest) -> None:
-        """Replace a pull request by GitHub's response to a change."""
-        if self._snapshot is not None:
-            pulls = {**self._snapshot.pull_requests, pr.number: pr}
-            self._snapshot = replace(self._snapshot, pull_requests=pulls)
-
-    def update_tip(self, branch: BranchName, tip: Oid) -> None:
-        """Replace the tip of a local branch that this task moved.
-
-        Otherwise each entry of a stack would have to observe all branches again.
-        """
-        if self._scope.stacked and self._branches is not None and branch in self._branches:
-            self._branches = {**self._branches, branch: replace(self._branches[branch], local=tip)}
-        else:
-            self.invalidate(Part.LOCAL)
-
     def last_tip(self, branch: BranchName) -> Oid | None:
         """Return the tip of a local branch as last observed; None if unknown or absent."""
-        state = self._branches.get(branch) if self._branches is not None else None
+        state = self._known_branches().get(branch)
         return state.local if state else None
 
     def local_now(self, branch: BranchName) -> LocalState:
@@ -137,7 +137,7 @@ class Observer:
         100 ms. The ref itself is protected by compare-and-swap, whatever was observed.
         """
         if not self._scope.stacked or time.monotonic() - self._observed_at > _MAX_AGE:
-            self.invalidate(Part.LOCAL)
+            self._drop(Part.LOCAL)
         return self._local_branches()[branch]
 
     def machine(self) -> Surroundings:
@@ -162,19 +162,48 @@ class Observer:
         Raises:
             ExternalError: the request to GitHub failed.
         """
-        if self._native is None:
+        if self._native is None or self._is_stale(self._native, Part.NATIVE | Part.PULLS):
+            position = self._changes.position
             with native.asking(self._scope) as response:
-                self._native = (response(),)
-        return self._native[0]
+                self._native = _Observed(response(), position)
+        return self._native.value
+
+    def _is_stale(self, observed: _Observed[Any], parts: Part) -> bool:
+        """Return whether this process changed a part since, and does not know the new value."""
+        outdated: set[PrNumber | None] = set()
+        for change in self._changes.since(observed.position, parts):
+            if change.pull_request is not None:
+                outdated.discard(change.number)
+            elif change.tip is None:
+                outdated.add(change.number)
+        return bool(outdated)
 
     def _remote_refs(self) -> Mapping[str, Oid]:
-        if self._remote is None:
-            self._remote = observe_remote(self._scope.git, self._scope.stack, self._scope.entries)
-        return self._remote
+        if self._remote is None or self._is_stale(self._remote, Part.REFS):
+            position = self._changes.position
+            found = observe_remote(self._scope.git, self._scope.stack, self._scope.entries)
+            self._remote = _Observed(found, position)
+        return self._remote.value
+
+    def _known_branches(self) -> Mapping[BranchName, LocalState]:
+        """Return the local branches as last observed, moved as this process moved them; empty: observe them again.
+
+        Otherwise each entry of a stack that moves would have all branches observed again.
+        """
+        if self._branches is None or self._is_stale(self._branches, Part.LOCAL):
+            return {}
+        known = self._branches.value
+        moves = [change.tip for change in self._changes.since(self._branches.position, Part.LOCAL) if change.tip]
+        if not self._scope.stacked and moves:
+            return {}
+        moved = {branch: replace(known[branch], local=tip) for branch, tip in moves if branch in known}
+        return {**known, **moved}
 
     def _local_branches(self) -> Mapping[BranchName, LocalState]:
-        if self._branches is None:
-            names = [each.branch for each in self._scope.stack.entries]
-            self._branches = local_states(self._scope.git, names, changes=not self._scope.stacked)
-            self._observed_at = time.monotonic()
-        return self._branches
+        if known := self._known_branches():
+            return known
+        names = [each.branch for each in self._scope.stack.entries]
+        position = self._changes.position
+        branches = local_states(self._scope.git, names, changes=not self._scope.stacked)
+        self._branches, self._observed_at = _Observed(branches, position), time.monotonic()
+        return branches

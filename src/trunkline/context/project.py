@@ -75,7 +75,7 @@ class Project:
     @property
     def github(self) -> GitHub:
         """The stack's repository on GitHub."""
-        return GitHub(self.repository, self.git.cwd, self.reporter.progress)
+        return GitHub(self.repository, self.git.cwd, self.reporter.progress, self.git.changes)
 
     @property
     def state(self) -> Path:

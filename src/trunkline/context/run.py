@@ -19,6 +19,7 @@ from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.stack import Entry
 from trunkline.domain.waivers import Waivers
 from trunkline.git import refs
+from trunkline.state.change_log import Part
 
 
 @dataclass
@@ -61,13 +62,13 @@ class Context(Scope):
         """Return the context for tasks of the whole stack."""
         return open_run_context(self.project, self.entry, stacked=True)
 
-    def world(self) -> World:
+    def world(self, fresh: Part = Part.NOTHING) -> World:
         """Return the world as observed now (`Observer.observe`)."""
-        return self.observer.observe()
+        return self.observer.observe(fresh)
 
-    def view(self) -> View:
-        """Return the entry as observed now, with the decisions so far."""
-        world, machine = self.world(), self.observer.machine()
+    def view(self, fresh: Part = Part.NOTHING) -> View:
+        """Return the entry as observed now (`Observer.observe`), with the decisions so far."""
+        world, machine = self.world(fresh), self.observer.machine()
         earlier = EarlierTips(self.git)
         return View(self.project, self.entry, self.stacked, world, machine, self.run.decisions, earlier)
 

@@ -22,6 +22,7 @@ from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, 
 from trunkline.domain.names import Oid, oid
 from trunkline.git.commit_graph import Graph
 from trunkline.git.object_buffer import ObjectBuffer
+from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.state.lock import RepositoryLock
 from trunkline.system import process
 from trunkline.system.retry import is_transient
@@ -68,6 +69,7 @@ class Git:
         cwd: a directory inside a work tree, or a git directory.
         echo: receives each mutation as a command line that a person could type.
         git_dir: the git directory, relative to `cwd`, if git shall not search for it: "." for a bare repository.
+        changes: receives what each mutation changes.
         existing: commits known to exist; what they reach may be missing.
         complete: commits known to exist with everything that they reach.
         referenced: object ids that refs held when they were read; git keeps what a ref reaches.
@@ -88,6 +90,7 @@ class Git:
     cwd: Path
     echo: Callable[[str], None] | None = None
     git_dir: str = ""
+    changes: ChangeLog = field(default_factory=ChangeLog, repr=False, compare=False)
     existing: set[Oid] = field(default_factory=set, repr=False, compare=False)
     complete: set[Oid] = field(default_factory=set, repr=False, compare=False)
     referenced: set[Oid] = field(default_factory=set, repr=False, compare=False)
@@ -151,6 +154,7 @@ class Git:
         network: bool = False,
         hooks: bool = False,
         display: str = "",
+        changes: Part = Part.LOCAL,
     ) -> process.Completed:
         """Run a git command that changes a ref, a work tree or the remote.
 
@@ -162,6 +166,7 @@ class Git:
             network: the command contacts the remote: longer timeout, tokens passed on.
             hooks: run the hooks of a push: pre-push and reference-transaction.
             display: the command line to echo; "": housekeeping, not echoed.
+            changes: the parts of the world that it changes, if only in part, or in vain.
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
@@ -170,13 +175,19 @@ class Git:
         if display:
             self.report_command(display)
         self._flush_buffer(durable=True)
-        return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+        try:
+            return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+        finally:
+            self.changes.append(Change(changes))
 
     def hook(self, name: str, *args: str, env: dict[str, str]) -> process.Completed:
         """Run one of the user's hooks in the checkout, if there is one; its exit code is in the result."""
         self._flush_buffer(durable=False)
         args = ("hook", "run", "--ignore-missing", name, "--", *args)
-        return self._run(args, ok=range(256), stdin=b"", hooks=True, seconds=HOOK_SECONDS, env=env)
+        try:
+            return self._run(args, ok=range(256), stdin=b"", hooks=True, seconds=HOOK_SECONDS, env=env)
+        finally:
+            self.changes.append(Change(Part.LOCAL))
 
     def page(self, *args: str) -> None:
         """Show a git command's output on the terminal with the user's pager, colours and diff settings.

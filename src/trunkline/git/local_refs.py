@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
-from trunkline.domain.names import ZERO_OID, BranchName, Oid, branch_ref, short
+from trunkline.domain.names import ZERO_OID, BranchName, Oid, branch_name, branch_ref, short
 from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.git.history import missing
+from trunkline.state.change_log import Change, Part
 from trunkline.state.lock import RepositoryLock
 
 BACKUPS = "refs/trunkline/backup"
@@ -53,7 +54,10 @@ def update_tracking_refs(
         refs.fetch(git, lock, remote, specs)
         return
     moves = "".join(f"update {ours} {listed[theirs]} {local.get(ours, ZERO_OID)}\n" for theirs, ours in specs.items())
-    done = git.mutate(lock, "update-ref", *_message(lock, "fetch"), "--stdin", ok=(0, 128), stdin=moves.encode())
+    done = git.mutate(
+        lock, "update-ref", *_message(lock, "fetch"), "--stdin", ok=(0, 128), stdin=moves.encode(),
+        changes=refs.parts_of(*specs.values()),
+    )  # fmt: skip
     if done.returncode != 0:
         refs.fetch(git, lock, remote, specs)
         return
@@ -88,12 +92,21 @@ def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | N
         ExternalError: an object that `new` reaches is missing, or git cannot write the ref.
     """
     _require_complete(git, [new])
+    parts, moved = refs.parts_of(ref), None
+    try:
+        _move_ref(git, lock, ref, new=new, old=old, why=why)
+        moved = (branch_name(ref.removeprefix("refs/heads/")), new) if parts else None
+    finally:
+        git.changes.append(Change(parts, tip=moved))
+
+
+def _move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | None, why: str) -> None:
     expected = old or ZERO_OID
     if git.send(_TRANSACTION.format(ref=ref, new=new, old=expected), len(_COMMITTED)) == _COMMITTED:
         return
     done = git.mutate(
         lock, "update-ref", *_message(lock, why), "--create-reflog", "--no-deref",
-        ref, new, expected, ok=(0, 1, 128),
+        ref, new, expected, ok=(0, 1, 128), changes=Part.NOTHING,
     )  # fmt: skip
     if done.returncode != 0:
         current = refs.read_ref(git, ref)
@@ -188,7 +201,8 @@ def back_up_all(git: Git, lock: RepositoryLock, tips: Sequence[tuple[BranchName,
         _require_complete(git, made.values())
         lines = "".join(f"create {ref} {tip}\n" for ref, tip in made.items())
         git.mutate(
-            lock, "update-ref", *_message(lock, "backup"), "--stdin", stdin=lines.encode()
+            lock, "update-ref", *_message(lock, "backup"), "--stdin", stdin=lines.encode(),
+            changes=Part.NOTHING,
         )  # fmt: skip
         backups.update(made)
 

@@ -16,6 +16,7 @@ from trunkline.domain.names import Oid, oid
 from trunkline.git import local_refs, refs
 from trunkline.git.git import Git
 from trunkline.git.history import has_object
+from trunkline.state.change_log import Part
 from trunkline.state.lock import RepositoryLock
 
 REF = "refs/notes/trunkline"
@@ -126,7 +127,7 @@ def _write(git: Git, lock: RepositoryLock, *args: str, stdin: bytes = b"") -> No
         ExternalError: git refuses, because the ref is locked or cannot be created, for example.
     """
     try:
-        git.mutate(lock, "notes", f"--ref={REF}", *args, stdin=stdin)
+        git.mutate(lock, "notes", f"--ref={REF}", *args, stdin=stdin, changes=Part.NOTHING)
     except UsageError as error:
         raise ExternalError(
             f"{REF} cannot be written",
@@ -170,7 +171,7 @@ def _move_copy(git: Git, lock: RepositoryLock, remote: str, theirs: Oid | None) 
     copy = copy_of(remote)
     old = refs.read_ref(git, copy)
     if theirs is None and old is not None:
-        git.mutate(lock, "update-ref", "-d", copy, old)
+        git.mutate(lock, "update-ref", "-d", copy, old, changes=Part.NOTHING)
     elif theirs is not None and theirs != old:
         local_refs.move_ref(git, lock, copy, new=theirs, old=old, why=f"notes of {remote}")
 
@@ -213,6 +214,7 @@ def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
         lock, "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
         expected, "--end-of-options", remote, f"{new}:{REF}",
         ok=tuple(range(256)), network=True, display=f"git push {expected} {shlex.quote(remote)} {new}:{REF}",
+        changes=Part.NOTHING,
     )  # fmt: skip
     found = refs.list_remote(git, remote, [REF]).get(REF)
     if found == new:

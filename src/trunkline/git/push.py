@@ -19,6 +19,7 @@ from trunkline.domain.sign_in import rejection
 from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.git.history import connectivity
+from trunkline.state.change_log import Part
 from trunkline.state.lock import RepositoryLock
 from trunkline.system.process import Completed
 from trunkline.system.retry import is_transient, retrying
@@ -126,7 +127,7 @@ def delete_remote(git: Git, lock: RepositoryLock, remote: str, branch: BranchNam
     push(git, lock, remote, [RefUpdate(branch, tip, None)])
     ref = refs.tracking_ref(remote, branch)
     if refs.read_ref(git, ref) is not None:
-        git.mutate(lock, "update-ref", "--no-deref", "-d", ref)
+        git.mutate(lock, "update-ref", "--no-deref", "-d", ref, changes=Part.NOTHING)
 
 
 def push(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
@@ -195,7 +196,10 @@ _ANY_END = range(-64, 256)
 def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
-    done = git.mutate(lock, *arguments, ok=_ANY_END, network=True, hooks=True, display=typed(arguments))
+    done = git.mutate(
+        lock, *arguments, ok=_ANY_END, network=True, hooks=True, display=typed(arguments),
+        changes=Part.REMOTE | Part.LOCAL,  # a pre-push hook may edit files
+    )  # fmt: skip
     found = refs.list_remote(git, remote, names)
     if done.returncode == 0 and _holds_old(found, updates):
         found = _confirmed(git, remote, updates)

@@ -13,6 +13,7 @@ from trunkline.domain.repository import identity
 from trunkline.domain.stack import DEFAULT_REMOTE
 from trunkline.git.git import Git
 from trunkline.git.history import connectivity
+from trunkline.state.change_log import Part
 from trunkline.state.lock import RepositoryLock
 from trunkline.system import process
 from trunkline.system.retry import retrying
@@ -33,6 +34,11 @@ def evidence_ref(pr: PrNumber) -> str:
 def tracking_ref(remote: str, branch: BranchName) -> str:
     """Return the remote-tracking ref of a branch."""
     return f"refs/remotes/{remote}/{branch}"
+
+
+def parts_of(*names: str) -> Part:
+    """Return the parts of the world that change when local refs of these full names move: branches alone count."""
+    return Part.LOCAL if any(name.startswith("refs/heads/") for name in names) else Part.NOTHING
 
 
 def read_refs(git: Git, *prefixes: str) -> dict[str, Oid]:
@@ -117,7 +123,8 @@ def fetch(git: Git, lock: RepositoryLock, remote: str, specs: Mapping[str, str])
     display = shlex.join(["git", "fetch", "--no-tags", remote, *refspecs])
     arguments = (*_FETCH, *_depth(git), "--end-of-options", remote, *refspecs)
     try:
-        retrying(lambda: git.mutate(lock, *arguments, network=True, display=display))
+        changes = parts_of(*specs.values())
+        retrying(lambda: git.mutate(lock, *arguments, network=True, display=display, changes=changes))
     except ExternalError as error:
         if names := directory_conflict(error.stderr):
             raise occupied(names[1], names, command=error.command) from error

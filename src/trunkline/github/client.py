@@ -107,7 +107,9 @@ class GitHub(Gh):
 
         def write() -> PullRequest:
             edited = dict[str, EditedNode]
-            return self._mutate_graphql(payload, edited, lambda data: data[name].pull_request.of_domain())
+            return self._mutate_graphql(
+                payload, edited, lambda data: data[name].pull_request.of_domain(), shown=_itself
+            )
 
         def read_back() -> PullRequest | None:
             with self.reading_stack([pr.number]) as response:
@@ -136,7 +138,8 @@ class GitHub(Gh):
 
         def write() -> EditedPullRequest:
             stdin = json.dumps(fields).encode()
-            return self._read(path, PullRequestObject, "-X", "PATCH", "--input", "-", stdin=stdin).of_domain()
+            patch = ("-X", "PATCH", "--input", "-")
+            return self._read(path, PullRequestObject, *patch, stdin=stdin, only=number).of_domain()
 
         def read_back() -> EditedPullRequest | None:
             current = self._read(path, PullRequestObject).of_domain()
@@ -206,7 +209,8 @@ class GitHub(Gh):
             def read(data: dict[str, EditedField]) -> dict[PrNumber, str]:
                 return current | {pr.number: data[f"pr{pr.number}"].pull_request[field.name] for pr, _ in left}
 
-            return self._mutate_graphql(field.request(left), dict[str, EditedField], read)
+            request = field.request(left)
+            return self._mutate_graphql(request, dict[str, EditedField], read, shown=lambda _: None)
 
         def arrived() -> dict[PrNumber, str] | None:
             with self.reading_stack([pr.number for pr, _ in left]) as response:
@@ -345,3 +349,7 @@ class GitHub(Gh):
             command=command_line(response.done),
             next_command="gh auth status",
         )
+
+
+def _itself(pull: PullRequest) -> PullRequest:
+    return pull

@@ -9,14 +9,17 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from trunkline.domain.names import PrNumber
 from trunkline.domain.repository import Repository
+from trunkline.domain.snapshot import PullRequest
 from trunkline.github import responses
 from trunkline.github.decoding import decode
 from trunkline.github.responses import Response, parsing, rest_response
+from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.system import process
 from trunkline.system.retry import retrying, throttle
 
@@ -48,11 +51,13 @@ class Gh:
         cwd: the working directory of gh; it needs no checkout, since every call names the
             repository.
         reporter: receives a message before each retry.
+        changes: receives what each mutation changes.
     """
 
     repository: Repository
     cwd: Path
     reporter: Callable[[str], None] | None = None
+    changes: ChangeLog = field(default_factory=ChangeLog, repr=False, compare=False)
 
     def rest(self, path: str, kind: type[T], *more: str) -> T:
         """GET a path below `repos/OWNER/NAME/` and return the decoded response.
@@ -184,10 +189,26 @@ class Gh:
 
             yield lambda: retrying(request, reporter=self.reporter)
 
-    def _mutate_graphql(self, payload: bytes, kind: type[S], read: Callable[[S], T]) -> T:
-        """Send one GraphQL mutation, throttled and without a retry; otherwise as `graphql`."""
+    def _mutate_graphql(
+        self, payload: bytes, kind: type[S], read: Callable[[S], T], *, shown: Callable[[T], PullRequest | None]
+    ) -> T:
+        """Send one GraphQL mutation, throttled and without a retry; otherwise as `graphql`.
+
+        Args:
+            payload: the mutation.
+            kind: the type of `data`.
+            read: its result.
+            shown: returns the pull request as the response shows it, if the mutation changed nothing else.
+        """
         throttle()
-        return _read_data(self._run(*GRAPHQL, stdin=payload), kind, read)
+        answer = None
+        try:
+            result = _read_data(self._run(*GRAPHQL, stdin=payload), kind, read)
+            answer = shown(result)
+        finally:
+            number = answer.number if answer else None
+            self.changes.append(Change(Part.PULLS if answer else Part.REMOTE, number=number, pull_request=answer))
+        return result
 
     def _send_mutation(self, write: Callable[[], T], read_back: Callable[[], T | None]) -> T:
         """Send a mutation; before a retry, read back whether the failed attempt took effect."""
@@ -212,13 +233,27 @@ class Gh:
         *more: str,
         stdin: bytes = b"",
         also: frozenset[int] = frozenset(),
+        only: PrNumber | None = None,
     ) -> T:
-        """Return the decoded response of one request below `repos/OWNER/NAME/`."""
-        return _decoded(rest_response(self._run(self._path(path), *more, stdin=stdin), also=also), kind)
+        """Return the decoded response of one request below `repos/OWNER/NAME/`.
 
-    def _run(self, *args: str, stdin: bytes) -> process.Completed:
-        with self._begin(*args, stdin=stdin) as child:
-            return child.finish()
+        Args:
+            path: the path.
+            kind: the type of the response.
+            *more: further arguments of `gh api`.
+            stdin: the body of the request.
+            also: statuses of errors that are a response of this type, too.
+            only: the pull request that a mutation changes, if it changes nothing else.
+        """
+        return _decoded(rest_response(self._run(self._path(path), *more, stdin=stdin, only=only), also=also), kind)
+
+    def _run(self, *args: str, stdin: bytes, only: PrNumber | None = None) -> process.Completed:
+        try:
+            with self._begin(*args, stdin=stdin) as child:
+                return child.finish()
+        finally:
+            if "-X" in args:
+                self.changes.append(Change(Part.REMOTE if only is None else Part.PULLS, number=only))
 
     def _begin(self, *args: str, stdin: bytes) -> AbstractContextManager[process.Running]:
         host = () if self.repository.host == "github.com" else ("--hostname", self.repository.host)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 
 from trunkline.context.observation import local_state
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.changes import LocalMoved, RemoteMoved
@@ -15,6 +14,7 @@ from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.github import opening
 from trunkline.planning.run_changes import drift, local_tip, remote_tip
+from trunkline.state.change_log import Part
 
 
 def delete_here(context: Context, step_context: StepContext, change: LocalMoved) -> Outcome:
@@ -37,7 +37,6 @@ def delete_here(context: Context, step_context: StepContext, change: LocalMoved)
     step_context.log_intent(records.BranchDeleted(*step_context.about(context.entry), old=tip, taken_back=True))
     local_refs.delete(git, step_context.lock, name, tip)
     git.mutate(step_context.lock, "config", "--local", "--remove-section", f"branch.{name}", ok=(0, 1, 128))
-    context.observer.invalidate(Part.LOCAL)
     return Outcome("branch", f"{name}, which the run created, is removed")
 
 
@@ -50,9 +49,8 @@ def delete_on_remote(context: Context, step_context: StepContext, change: Remote
         Refused: somebody has pushed to it.
         ExternalError: the request to GitHub or the remote failed.
     """
-    context.observer.invalidate()
     git, name, remote = context.git, context.entry.branch, context.stack.remote
-    held = remote_tip(context.view())
+    held = remote_tip(context.view(Part.ALL))
     if not held:
         return Outcome("deleted", f"{remote} has no {name}", StepStatus.NOTHING)
     if not change.is_ours(held):
@@ -69,5 +67,4 @@ def delete_on_remote(context: Context, step_context: StepContext, change: Remote
     about = step_context.about(context.entry)
     step_context.log_intent(records.RemoteBranchDeleted(*about, remote=remote, old=tip, taken_back=True))
     push.delete_remote(git, step_context.lock, remote, name, tip)
-    context.observer.invalidate()
     return Outcome("deleted", f"{remote}/{name}, which the run created")

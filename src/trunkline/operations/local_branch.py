@@ -8,7 +8,6 @@ from pathlib import Path
 
 from trunkline.context import open_run
 from trunkline.context.observation import local_state
-from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -148,7 +147,6 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
             with contextlib.suppress(TrunklineError):  # best effort (the disk may be full): the next run tries again
                 checkout.put_back(git, step_context.lock, old=old, new=new)
         raise
-    context.observer.invalidate(Part.LOCAL)
 
 
 def left_behind(git: Git) -> tuple[str, ...]:
@@ -214,7 +212,6 @@ def move(
         if not along or old is None or not checkout.is_half_moved(git, old=old, new=new):
             step_context.log(records.MoveWithdrawn(*about, new=new))
         raise
-    context.observer.update_tip(branch, new)
 
 
 def refuse_missing(context: Context) -> None:

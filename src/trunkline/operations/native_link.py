@@ -11,7 +11,7 @@ from collections.abc import Collection
 import msgspec
 from msgspec.structs import replace
 
-from trunkline.context.observer import Observer, Part
+from trunkline.context.observer import Observer
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -128,7 +128,6 @@ def dissolve(context: Context, step_context: StepContext, found: LinkChange) -> 
     for stack in found.plan.dissolve:
         context.reporter.command(f"gh api -X POST repos/{context.repository.slug}/stacks/{stack}/unstack")
         native_stacks.unstack(context.github, stack)
-    context.observer.invalidate(Part.NATIVE)
 
 
 def link(context: Context, found: LinkChange) -> LinkChange:
@@ -148,6 +147,5 @@ def link(context: Context, found: LinkChange) -> LinkChange:
             made = native_stacks.create(context.github, plan.numbers)
     except (Refused, NotFound, NotSignedIn) as refused:
         return replace(found, notes=(*found.notes, f"not linked on GitHub: {refused.why or refused.what}"))
-    context.observer.invalidate(Part.NATIVE)
     listed = " ".join(f"#{number}" for number in made.open)
     return replace(found, notes=(*found.notes, f"GitHub's native stack {made.number}: {listed}"))

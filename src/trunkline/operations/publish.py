@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -25,6 +24,7 @@ from trunkline.domain.stack import Entry
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.git.push import PushCapped, RefUpdate
+from trunkline.state.change_log import Part
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -71,7 +71,6 @@ def push_all(
             push.push(context.git, step_context.lock, remote, moves[start : start + capped.cap])
     tips = {update.entry.branch: update.new for update in updates}
     local_refs.update_tracking_refs_of(context.git, step_context.lock, remote, tips)
-    context.observer.invalidate(Part.REMOTE)
     return message
 
 
@@ -123,7 +122,6 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
             )
     if endangered:
         retarget(context, step_context, *((pr, trunk) for pr in endangered))
-        context.observer.invalidate(Part.PULLS)
     return tuple(f"#{pr.number} targets {trunk} while {pr.base} moves" for pr in endangered)
 
 
@@ -140,7 +138,7 @@ def _endangered(view: View, updates: Sequence[Update]) -> Iterator[PullRequest]:
 
 
 def retarget(context: Context, step_context: StepContext, *bases: tuple[PullRequest, str]) -> None:
-    """Log the intents, and change the bases of pull requests; the caller invalidates its cache.
+    """Log the intents, and change the bases of pull requests.
 
     GitHub takes several changes in one request. If it rejects that, they are made one by one, so
     that the error names the pull request.
@@ -175,8 +173,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:
-        context.observer.invalidate(Part.PULLS)  # and the native stacks
-        pr = context.world().snapshot.pr(number)
+        pr = context.world(Part.PULLS).snapshot.pr(number)
         if pr is not None and (pr.state is not PrState.OPEN or pr.base == base):
             context.reporter.progress(f"#{number} is {pr.state.value.lower()} by now, and targets {pr.base}")
             return

@@ -47,7 +47,6 @@ def set_state(
     )
     context.reporter.command(f"gh pr {command} {pr}")
     edited = context.github.edit(pr, state=word)
-    context.observer.invalidate()
     if edited.state != word:
         raise ExternalError(
             f"{label} is {edited.state}, not {word}",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -42,6 +41,7 @@ from trunkline.git.refs import tracking_ref
 from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file, titles
 from trunkline.operations.publish import Update, described, push_all, set_base
 from trunkline.planning.run_changes import drift, local_tip, read_stack_text, remote_tip, without_change
+from trunkline.state.change_log import Part
 
 
 def step_functions(context: Context, changes: tuple[Change, ...]) -> dict[StepKey, StepFunction]:
@@ -195,8 +195,8 @@ def push_back(context: Context, step_context: StepContext, changes: tuple[Remote
         Refused: a remote branch has neither tip, or the push would leave a pull request without
             commits.
     """
-    context.observer.invalidate()
     updates, remote = [], context.stack.remote
+    context.world(Part.ALL)
     for change in changes:
         under, old = context.of_pr(change.pr), change.before
         tip = remote_tip(under.view())
@@ -235,8 +235,7 @@ def _refuse_closing(view: View, tip: Oid, changes: tuple[RemoteMoved, ...]) -> N
 
 def restore_state(context: Context, step_context: StepContext, change: StateChanged) -> Outcome:
     """Restore a pull request's draft state and base; a deleted base is left and reported."""
-    context.observer.invalidate(Part.PULLS)
-    pr, before = context.view().pull_request(), change.before
+    pr, before = context.view(Part.PULLS).pull_request(), change.before
     kept = _base_obstacle(context.project, pr.base, before.base, pr.head_oid)
     target = ReviewState(pr.base if kept else before.base, before.draft)
     if ReviewState(pr.base, pr.draft) == target:
@@ -253,7 +252,6 @@ def restore_state(context: Context, step_context: StepContext, change: StateChan
         context.github.set_draft(pr, draft=target.draft)
     if pr.base != target.base:
         set_base(context, pr.number, target.base)
-    context.observer.invalidate(Part.PULLS)
     return _readied(target, kept, StepStatus.DONE)
 
 
@@ -281,8 +279,7 @@ def _base_obstacle(project: Project, base: str, former: str, head: Oid) -> str:
 
 def restore_note(context: Context, step_context: StepContext, change: NoteChanged) -> Outcome:
     """Restore the note in the description, and keep everything else byte for byte."""
-    context.observer.invalidate(Part.PULLS)
-    pr, block = context.view().pull_request(), change.before
+    pr, block = context.view(Part.PULLS).pull_request(), change.before
     current = note_of(pr.body)
     if current == block:
         return Outcome("note", "is as it was", StepStatus.NOTHING)
@@ -299,7 +296,6 @@ def restore_note(context: Context, step_context: StepContext, change: NoteChange
             why="somebody may have edited it at the same moment",
             next_command=task_command("continue"),
         )
-    context.observer.invalidate(Part.PULLS)
     return Outcome("note", "removed" if block is None else "as it was")
 
 
@@ -357,8 +353,5 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
 def restore_entry(context: Context, step_context: StepContext, change: EntryInserted | EntryTakenOut) -> Outcome:
     """Take an added entry out of stack.toml, or add it again; errors as of `added_entry`."""
     if isinstance(change, EntryTakenOut):
-        outcome = added_entry.put_in(context.git, step_context, context.stack, change.added)
-    else:
-        outcome = added_entry.take_back(context.git, step_context, context.stack.name, change.added)
-    context.observer.invalidate(Part.LOCAL)
-    return outcome
+        return added_entry.put_in(context.git, step_context, context.stack, change.added)
+    return added_entry.take_back(context.git, step_context, context.stack.name, change.added)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from trunkline.context.observer import Observer, Part
 from trunkline.domain.names import BranchName, oid
 from trunkline.domain.step import StepStatus
 from trunkline.engine import StepContext
@@ -14,7 +13,7 @@ from trunkline.git.git import Git
 _PREFIX = "trunkline: "
 
 
-def put_away(git: Git, observer: Observer, step_context: StepContext, branch: str) -> None:
+def put_away(git: Git, step_context: StepContext, branch: str) -> None:
     """Stash the uncommitted changes of tracked files, under the name of the branch that is left.
 
     Raises:
@@ -25,12 +24,9 @@ def put_away(git: Git, observer: Observer, step_context: StepContext, branch: st
         step_context.lock, "stash", "push", "--quiet", "--message", message,
         display=f"git stash push --message {shlex.quote(message)}",
     )  # fmt: skip
-    observer.invalidate(Part.LOCAL)
 
 
-def bring_back(
-    git: Git, observer: Observer, step_context: StepContext, branch: BranchName
-) -> tuple[StepStatus, tuple[str, ...]]:
+def bring_back(git: Git, step_context: StepContext, branch: BranchName) -> tuple[StepStatus, tuple[str, ...]]:
     """Apply the newest stash of a branch that is checked out, and drop it; return a mark and messages.
 
     It stays where it is if the checkout is not clean, or if it conflicts with the branch's tip.
@@ -51,7 +47,6 @@ def bring_back(
     done = git.mutate(step_context.lock, "stash", "pop", "--quiet", "--index", name, ok=(0, 1), display=pop)
     if done.returncode:  # what was staged does not apply to the index; the files do
         git.mutate(step_context.lock, "stash", "pop", "--quiet", name, display=pop)
-    observer.invalidate(Part.LOCAL)
     return StepStatus.DONE, ("your stashed changes are back",)
 
 

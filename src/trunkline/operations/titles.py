@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.changes import TitleChanged
@@ -15,6 +14,7 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.engine import StepContext
 from trunkline.planning.run_changes import drift
+from trunkline.state.change_log import Part
 
 
 def change(context: Context, step_context: StepContext, *edits: tuple[PullRequest, str]) -> None:
@@ -36,7 +36,6 @@ def change(context: Context, step_context: StepContext, *edits: tuple[PullReques
     for pr, title in edits:
         context.reporter.command(command(pr.number, title))
     shown = context.github.edit_titles(edits)
-    context.observer.invalidate(Part.PULLS)
     for pr, title in edits:
         if shown.get(pr.number) != title:
             raise ExternalError(
@@ -52,8 +51,7 @@ def restore(context: Context, step_context: StepContext, reverted: TitleChanged)
     Raises:
         Refused: somebody has changed it since.
     """
-    context.observer.invalidate(Part.PULLS)
-    pr = context.view().pull_request()
+    pr = context.view(Part.PULLS).pull_request()
     if pr.title == reverted.before:
         return Outcome("title", "is as it was", StepStatus.NOTHING)
     if pr.title != reverted.left:

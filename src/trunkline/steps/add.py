@@ -6,7 +6,6 @@ import shlex
 
 from msgspec.structs import replace
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.names import short
@@ -34,7 +33,6 @@ def run(context: Context, step_context: StepContext, added: AddedEntry) -> Outco
     """Make the entry; errors as of `added_entry.put_in`."""
     behind = local_branch.left_behind(context.git) if added.commit is not None else ()
     outcome = added_entry.put_in(context.git, step_context, context.stack, added)
-    context.observer.invalidate(Part.LOCAL)
     if not behind:
         return outcome
     return replace(outcome, mark=StepStatus.WARNED, details=(*behind, *outcome.details))

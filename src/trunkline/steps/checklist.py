@@ -25,6 +25,7 @@ from trunkline.planning.journal_queries import last_replay
 from trunkline.planning.merged import merged_below, reverted_below
 from trunkline.planning.own_base import own_base_of
 from trunkline.planning.verification import checks_for, gates_beside_base
+from trunkline.state.change_log import Part
 
 _RUNBOOKS = 6
 """The number of lines in the runbook's checklist."""
@@ -38,8 +39,7 @@ def plan(scope: Scope) -> Step:
 
 def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     """Evaluate every line; a step that was skipped by name counts as skipped, not as done."""
-    context.observer.invalidate()
-    return outcome(evaluate(context.view()))
+    return outcome(evaluate(context.view(Part.ALL)))
 
 
 def outcome(lines: Sequence[Line]) -> Outcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Sequence
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -18,6 +17,7 @@ from trunkline.git import local_refs, push
 from trunkline.git.git import Git
 from trunkline.github import opening
 from trunkline.planning.merged_branch import is_deletable, is_merged, reason_to_stay
+from trunkline.state.change_log import Part
 
 
 def plan(view: View, landing: Collection[Entry]) -> Step:
@@ -62,8 +62,8 @@ def run_locally(context: Context, step_context: StepContext) -> Outcome:
 
     A branch is kept if it holds a commit that was not merged, or if it is checked out.
     """
-    context.observer.invalidate()
     gone, kept = [], []
+    context.world(Part.ALL)
     for entry in context.stack.entries:
         entry_context = context.of(entry)
         view = entry_context.view()
@@ -73,7 +73,6 @@ def run_locally(context: Context, step_context: StepContext) -> Outcome:
         reason = reason_to_stay(view.git, pr, local)
         if not reason:
             _delete_here(view.git, step_context, entry, local.local)
-            context.observer.invalidate(Part.LOCAL)
             gone.append(str(entry.branch))
         else:
             kept.append(f"{entry.branch} stays: {reason}")
@@ -94,9 +93,8 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     A branch is kept if its tip is not the merged commit, or if an open pull request is based on it: one of
     the stack, of another stack, or of somebody else.
     """
-    context.observer.invalidate()
     gone, kept = [], []
-    pulls = context.world().snapshot
+    pulls = context.world(Part.ALL).snapshot
     merged = [entry.branch for entry in context.stack.entries if is_merged(pulls.pr(entry.key))]
     based = opening.based_on(context.github, merged)
     for entry in context.stack.entries:
@@ -149,5 +147,4 @@ def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
         push.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
     if local.local is not None:
         _delete_here(context.git, step_context, entry, tip)
-    context.observer.invalidate()
     return True

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -31,6 +30,7 @@ from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import own_commits
 from trunkline.planning.titles import titled
 from trunkline.state import journal
+from trunkline.state.change_log import Part
 
 _LONGEST_TEMPLATE = 60_000
 """GitHub takes 65,536 characters of a description."""
@@ -87,11 +87,9 @@ def observing(first: Context, keys: Sequence[EntryKey], now: Callable[[], Contex
 
     def observe() -> Branches:
         context = now()
-        if edits:
-            context.observer.invalidate(Part.PULLS)
         branches = [context.stack.entry(key).branch for key in keys]
         with opening.reading_open_ones(context.github, branches) as response:
-            return Branches(context.view(), response())
+            return Branches(context.view(Part.PULLS if edits else Part.NOTHING), response())
 
     edits = wanted(first).edit
     return observe if edits else functools.cache(observe)

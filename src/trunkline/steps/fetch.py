@@ -17,6 +17,7 @@ from trunkline.engine import StepContext
 from trunkline.git import local_refs, refs
 from trunkline.operations import local_trunk
 from trunkline.planning import heads
+from trunkline.state.change_log import Part
 
 
 def plan(scope: Scope) -> Step:
@@ -92,7 +93,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         local_refs.update_tracking_refs(context.git, step_context.lock, remote, stale, before, world.remote_refs)
     old, new = before.get(trunk), refs.read_refs(context.git, trunk)[trunk]
     if new != world.trunk:
-        context.observer.invalidate()  # trunk moved since it was observed: observe again
+        context.world(Part.ALL)  # trunk moved since it was observed
     moved = f"{short(old) if old else 'new'}..{short(new)}" if old != new else f"is at {short(new)}"
     return Outcome(
         "fetched",

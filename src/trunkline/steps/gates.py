@@ -36,6 +36,7 @@ from trunkline.planning.own_base import own_base_of
 from trunkline.planning.parents import Base
 from trunkline.planning.verification import waiver_flags
 from trunkline.rust import cargo
+from trunkline.state.change_log import Part
 
 _MENDED_BY_A_COMMIT = frozenset({CauseId.NO_LOCK.value, CauseId.STALE_LOCK.value})
 
@@ -68,12 +69,12 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         compiled=progress.compiled, on_stopped=lambda stopped: _refuse_first(context, tip, stopped),
     )  # fmt: skip
     context.reporter.gates_ended(time.monotonic() - started)
-    context.observer.invalidate()  # gates can run for minutes: observe again
+    view = context.view(Part.ALL)  # gates can run for minutes
     compare = context.options.baseline or context.stack.gates.inherited == "allow"
     on_base = partial(run_on_base, context.project, progress=progress.ended) if compare else None
-    outcomes = with_base(context.view(), outcomes, on_base)
+    outcomes = with_base(view, outcomes, on_base)
     note_verdicts(context.entry, context.waivers, step_context, records.GateVerdicts, tip, outcomes)
-    coverage = coverage_of(context.git, own_base_of(context.view(), tip), tip, outcomes)
+    coverage = coverage_of(context.git, own_base_of(view, tip), tip, outcomes)
     data = {
         "outcomes": [outcome.to_json() for outcome in outcomes],
         "new_dependencies": list(_new_dependencies(context.project, tip)),

@@ -10,7 +10,6 @@ import shlex
 
 from msgspec.structs import replace
 
-from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -30,6 +29,7 @@ from trunkline.planning import merge_as_is
 from trunkline.planning.merged import merged_elsewhere
 from trunkline.planning.titles import squash_title
 from trunkline.planning.verification import refuse_other_head
+from trunkline.state.change_log import Part
 from trunkline.steps import unchanged, wait
 from trunkline.steps.wait import VERIFIED_ONLY, limit
 from trunkline.system.polling import poll
@@ -77,8 +77,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     context.reporter.command(f"gh pr merge {pr.number} --{method} --match-head-commit {tip}")
     if not request(context, pr, tip, method, choice):
         wait_for_queue(context)
-    context.observer.invalidate(Part.REMOTE)
-    merged = context.world().snapshot.pr(pr.number)
+    merged = context.world(Part.REMOTE).snapshot.pr(pr.number)
     if merged is None or merged.state is not PrState.MERGED:
         raise ExternalError(
             f"GitHub took the merge of #{pr.number} but does not show it yet", next_command=task_command("continue")
@@ -110,8 +109,7 @@ def request(context: Context, pr: PullRequest, tip: Oid, method: str, choice: Me
     try:
         return bool(context.github.merge(pr.number, head=tip, method=method, title=title, message=message))
     except TrunklineError:
-        context.observer.invalidate(Part.REMOTE)
-        pr_now = context.world().snapshot.pr(pr.number)
+        pr_now = context.world(Part.REMOTE).snapshot.pr(pr.number)
         if pr_now is None or pr_now.state is not PrState.MERGED:
             raise
         return True
@@ -130,8 +128,7 @@ def wait_for_queue(context: Context) -> None:
     def observe() -> bool:
         # Query the queue first: a merge between the two requests is then seen as merged.
         place = branch_rules.read_rules(context.github, number).queued
-        context.observer.invalidate(Part.REMOTE)
-        if context.view().known(number).state is PrState.MERGED:
+        if context.view(Part.REMOTE).known(number).state is PrState.MERGED:
             return True
         if not place:
             raise Refused(
@@ -168,7 +165,6 @@ def _retarget_children(context: Context, step_context: StepContext) -> None:
         moved.append((child, trunk))
     if moved:
         retarget(context, step_context, *moved)
-        context.observer.invalidate(Part.PULLS)
 
 
 def _children(view: View) -> tuple[PullRequest, ...]:
@@ -202,8 +198,7 @@ def landed(context: Context, step_context: StepContext, pr: PullRequest, mark: S
         raise merged_elsewhere(context.view(), context.entry, pr)
 
     def trunk_has_it() -> bool:
-        context.observer.invalidate(Part.REMOTE)
-        return merge is not None and history.is_ancestor(context.git, merge, context.world().trunk)
+        return merge is not None and history.is_ancestor(context.git, merge, context.world(Part.REMOTE).trunk)
 
     if not poll(trunk_has_it, pending=operator.not_, limit=TRUNK_SECONDS, first=1, longest=8):
         raise ExternalError(

@@ -164,8 +164,6 @@ def _publish(
         step_context.log_intent(records.NoteWritten(*about, body=pr.body, body_after=body))
     first.reporter.command(_command(first.repository, numbers))
     shown = first.github.edit_bodies([(pr, body) for _, pr, body in edits])
-    for _, pr, _ in edits:
-        first.observer.update_pull_request(replace(pr, body=shown[pr.number]))
     return {pr.number: _confirmed(context.local_tip(), pr, body, shown[pr.number]) for context, pr, body in edits}
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
@@ -30,6 +29,7 @@ from trunkline.planning.heads import deleted, diverged, foreign_commits, missing
 from trunkline.planning.journal_queries import planned_remote
 from trunkline.planning.parents import open_below
 from trunkline.planning.verification import require_gates
+from trunkline.state.change_log import Part
 
 
 def plan(view: View) -> Step:
@@ -136,11 +136,9 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
     try:
         done = push.push(context.git, step_context.lock, remote, [RefUpdate(context.entry.branch, remote_tip, tip)])
     except Refused:
-        context.observer.invalidate(Part.REMOTE)
-        pushed_commits.refuse(context.view())  # the lease failed because somebody pushed at that moment
+        pushed_commits.refuse(context.view(Part.REMOTE))  # the lease failed because somebody pushed at that moment
         raise
     local_refs.update_tracking_ref(context.git, step_context.lock, remote, context.entry.branch, tip)
-    context.observer.invalidate(Part.REMOTE)
     message = (
         f"{short(remote_tip)}..{short(tip)}, lease held"
         if done is Pushed.MOVED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -17,6 +16,7 @@ from trunkline.operations.publish import set_base
 from trunkline.planning.heads import deleted
 from trunkline.planning.parents import nearest_open
 from trunkline.planning.verification import refuse_other_head
+from trunkline.state.change_log import Part
 from trunkline.system.polling import poll
 
 LAG_SECONDS = 60.0
@@ -86,9 +86,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         set_base(context, pr.number, target)
     if pr.draft:
         context.reporter.command(f"gh pr ready {pr.number}")
-        context.observer.update_pull_request(context.github.set_draft(pr, draft=False))
-    elif retargeted:
-        context.observer.invalidate(Part.PULLS)
+        context.github.set_draft(pr, draft=False)
     moved = f", retargeted from {pr.base} to {target}" if retargeted else ""
     return Outcome(
         "ready",
@@ -101,24 +99,22 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 def _caught_up(context: Context) -> PullRequest:
     """Poll, with a time limit, until GitHub shows the pushed head, which lags behind the remote."""
 
-    def observe() -> PullRequest:
-        pr = context.view().pull_request()
-        if is_behind(pr):
-            context.observer.invalidate(Part.REMOTE)
-        return pr
+    def observe() -> View:
+        view = context.view()
+        return context.view(Part.REMOTE) if is_behind(view) else view
 
-    def is_behind(pr: PullRequest) -> bool:
-        return pr.head_oid != context.view().local.remote
+    def is_behind(view: View) -> bool:
+        return view.pull_request().head_oid != view.local.remote
 
     if context.view().local.remote is None:
         raise deleted(context.view())  # GitHub keeps the head, which no push will change
-    pr = poll(observe, pending=is_behind, limit=LAG_SECONDS, first=0.5, longest=8)
-    if is_behind(pr):
+    view = poll(observe, pending=is_behind, limit=LAG_SECONDS, first=0.5, longest=8)
+    if is_behind(view):
         raise ExternalError(
             f"GitHub does not show the pushed head of {context.entry.label} yet",
             why=f"waited {LAG_SECONDS:g} s",
             next_command=task_command("ready", "--pr", context.entry.key),
         )
-    why = "what is marked ready must be what was verified here"
-    refuse_other_head(context.view(), pr, why=why, next_command=task_command("push", "--pr", pr.number))
+    why, pr = "what is marked ready must be what was verified here", view.pull_request()
+    refuse_other_head(view, pr, why=why, next_command=task_command("push", "--pr", pr.number))
     return pr

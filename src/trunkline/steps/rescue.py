@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -27,6 +26,7 @@ from trunkline.git import push, refs
 from trunkline.operations import publish
 from trunkline.planning.parents import open_below
 from trunkline.state import journal
+from trunkline.state.change_log import Part
 
 
 class _Lost(msgspec.Struct, frozen=True):
@@ -78,8 +78,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
         Refused: GitHub does not reopen it; the restored base is deleted again, and the error names a
             command that creates a new pull request.
     """
-    context.observer.invalidate()
-    view = context.view()
+    view = context.view(Part.ALL)
     pr = view.known(view.entry.pr)
     lost = _begun(step_context) or _lost_branches(view, pr)
     if pr.state is PrState.CLOSED:
@@ -93,7 +92,6 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     if pr.base != lost.onto:
         publish.retarget(context, step_context, (pr, lost.onto))
     kept = _remove(context, step_context, lost)
-    context.observer.invalidate()
     message = f"#{pr.number} is open again and targets {lost.onto}"
     return Outcome(
         "rescued", message, StepStatus.WARNED if kept else StepStatus.DONE, kept, {"pr": pr.number, "base": lost.onto}
@@ -173,7 +171,6 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
             why="\n".join((refused.why, *kept, "the next command makes a new pull request of the same branch")),
             next_command=_replacement(context.project, pr, lost.onto),
         ) from refused
-    context.observer.invalidate(Part.REMOTE)
     return context.view().known(pr.number)
 
 
@@ -187,9 +184,8 @@ def _remove(context: Context, step_context: StepContext, lost: _Lost) -> tuple[s
     if restored is None or lost.base == lost.onto:
         return ()
     remote, ref = context.stack.remote, branch_ref(lost.base)
-    context.observer.invalidate(Part.REMOTE)
     remote_tip = refs.list_remote(context.git, remote, [ref]).get(ref)
-    users = [pr.number for pr in context.view().open_pulls() if pr.base == lost.base]
+    users = [pr.number for pr in context.view(Part.REMOTE).open_pulls() if pr.base == lost.base]
     if remote_tip is None:
         return ()
     if remote_tip != restored or users:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.native import NativeStack
@@ -64,7 +63,6 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
         moved.append((pr, base.branch))
     if moved:
         publish.retarget(context, step_context, *moved)
-        context.observer.invalidate(Part.PULLS)
     linked = native_link.link(context, linked)
     message = [f"#{pr.number} {pr.base} -> {branch}" for pr, branch in moved]
     done = message or linked.changes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -49,17 +48,17 @@ def run(context: Context, step_context: StepContext) -> Outcome:
     """
     view, branch = context.view(), context.entry.branch
     if view.local.checked_out:
-        mark, messages = stashed.bring_back(context.git, context.observer, step_context, branch)
+        mark, messages = stashed.bring_back(context.git, step_context, branch)
         return Outcome("on branch", str(branch), mark if messages else StepStatus.NOTHING, messages)
     _refuse_switch(view)
     left = refs.current_branch(context.git)
     behind = () if left else local_branch.left_behind(context.git)
     put_away = bool(view.local.changes)
     if put_away:
-        stashed.put_away(context.git, context.observer, step_context, left)
+        stashed.put_away(context.git, step_context, left)
     head, tip = context.git.resolve("HEAD"), ensure_branch(context, step_context).local
     local_branch.switch(context, step_context, old=head, new=tip)
-    mark, messages = stashed.bring_back(context.git, context.observer, step_context, branch)
+    mark, messages = stashed.bring_back(context.git, step_context, branch)
     stays = (f"your changes on {left or 'a detached HEAD'} are stashed",) if put_away else ()
     return Outcome("switched", f"to {branch}", StepStatus.WARNED if behind else mark, (*behind, *stays, *messages))
 
@@ -123,5 +122,4 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
     context.git.report_command(f"git update-ref {shlex.quote(ref)} {short(local.remote)}")
     local_refs.set_upstream(context.git, step_context.lock, remote, local.branch)
-    context.observer.invalidate(Part.LOCAL)
     return context.view().local

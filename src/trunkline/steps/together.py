@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -21,6 +20,7 @@ from trunkline.planning import merge_as_is, pushed_commits, together
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merge_as_is import Terms
 from trunkline.planning.verification import is_unverified, refuse_other_head
+from trunkline.state.change_log import Part
 from trunkline.steps import fetch, merge, unchanged, wait
 
 _ROUNDS = 5
@@ -121,7 +121,7 @@ def run_ready(context: Context, step_context: StepContext) -> Outcome:
         records.PullRequestEdited(*about, base=pr.base, draft=True, base_after=pr.base, draft_after=False)
     )
     context.reporter.command(f"gh pr ready {pr.number}")
-    context.observer.update_pull_request(context.github.set_draft(pr, draft=False))
+    context.github.set_draft(pr, draft=False)
     return Outcome("ready", "was draft", data={"was_draft": True, "base_before": pr.base, "base": pr.base})
 
 
@@ -150,8 +150,7 @@ def run(context: Context, step_context: StepContext) -> Outcome:
 def _verified(context: Context, step_context: StepContext) -> tuple[Entry, ...]:
     """Return the open entries, once every gated result is verified on the current trunk."""
     for _ in range(_ROUNDS):
-        context.observer.invalidate(Part.REMOTE)
-        if together.is_outdated(context.view(), context.observer.native_stacks() or ()):
+        if together.is_outdated(context.view(Part.REMOTE), context.observer.native_stacks() or ()):
             continue  # somebody merged or closed one between the two responses
         for entry in together.open_of(context.view()):
             _catch_up(context.of(entry), step_context)
@@ -212,8 +211,7 @@ def _merged(context: Context, step_context: StepContext, entries: Sequence[Entry
     context.reporter.command(f"gh api -X PUT {path} -f merge_method={method} -f sha={last.head}")
     if not merge.request(top, top.view().pull_request(), last.head, method, last):
         merge.wait_for_queue(top)
-    context.observer.invalidate(Part.REMOTE)
-    view = context.view()
+    view = context.view(Part.REMOTE)
     unmerged = [entry.label for entry in entries if view.known(entry.pr).state is not PrState.MERGED]
     if unmerged:
         raise ExternalError(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from trunkline.context.observer import Part
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -19,6 +18,7 @@ from trunkline.engine import StepContext
 from trunkline.operations import attested_push, inclusion, local_branch
 from trunkline.planning import merge_as_is, pushed_commits, together
 from trunkline.planning.verification import is_unverified
+from trunkline.state.change_log import Part
 from trunkline.steps import checks, gates, note, replay
 
 _ROUNDS = 5
@@ -123,7 +123,7 @@ def renew(context: Context, step_context: StepContext) -> MergeChoice | None:
         at = f"{context.tracking} is at {short(choice.trunk)}"
         context.reporter.progress(f"{at}: the gates run on what merging {context.entry.label} gives")
         verify(context, step_context)
-        context.observer.invalidate(Part.REMOTE)
+        context.world(Part.REMOTE)  # trunk may have moved while they ran
     raise ExternalError(
         f"{context.entry.label}: {context.tracking} moved {_ROUNDS} times while the gates ran",
         why="what a merge would give now is not verified; it was not merged",

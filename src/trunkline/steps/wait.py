@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trunkline.context.observation import World
-from trunkline.context.observer import Part
 from trunkline.context.project import Project
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -22,6 +21,7 @@ from trunkline.github import branch_rules
 from trunkline.operations.publish import retarget
 from trunkline.planning import together
 from trunkline.planning.verification import refuse_other_head, require_gates
+from trunkline.state.change_log import Part
 from trunkline.steps import unchanged
 from trunkline.system.polling import poll
 
@@ -72,7 +72,7 @@ def run(context: Context, step_context: StepContext | None = None, *, native: bo
         return Outcome("merged", "already, by somebody else", StepStatus.NOTHING)
     if requires_gates(context.project):
         # Hours may have passed since the gates ran; skipped gates are not proven at all.
-        context.observer.invalidate(Part.MACHINE)
+        context.world(Part.MACHINE)
         if step_context is not None:
             unchanged.renew(context, step_context)
         if together.is_gated(context, context.run.decisions):
@@ -96,7 +96,6 @@ def target_trunk(context: Context, step_context: StepContext) -> bool:
         return False
     context.reporter.progress(f"#{pr.number} targets {pr.base}: it is retargeted to {trunk} before the merge")
     retarget(context, step_context, (pr, trunk))
-    context.observer.invalidate(Part.PULLS)
     return True
 
 
@@ -112,8 +111,7 @@ def _until_decided(context: Context) -> Readiness | None:
     message: list[Readiness] = []
 
     def observe() -> Readiness | None:
-        context.observer.invalidate(Part.REMOTE)
-        if _is_merged(context.world(), context.entry.key):
+        if _is_merged(context.world(Part.REMOTE), context.entry.key):
             return None
         pr = context.view().pull_request()
         return _lagging(context.view(), pr) or evaluate(pr, gates_suffice=requires_gates(context.project))
