@@ -84,7 +84,7 @@ def abort(context: Context, run: Run, *, local: bool = False) -> Outcome:
         run = journal.read(run.path)
         if run.state in {"finished", "aborted"}:
             raise Refused(f"run {run.id} is {run.state} by now", next_command=task_command("log"))
-        runner.settle_last(context, held)
+        runner.settle_last(context.project, held)
         log = journal.reopen(run)
         if run.state != "aborting":
             log.append(held, records.Aborting())

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from trunkline.commands import land_together, rebase, runner
 from trunkline.context.project import Project
-from trunkline.context.run import Context
+from trunkline.context.run import Context, observing
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Decisions, Forecast
@@ -25,6 +25,7 @@ from trunkline.planning.merge_as_is import Terms
 from trunkline.planning.parents import open_below
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
+from trunkline.state.change_log import Part
 from trunkline.steps import cleanup, fetch, merge, replay, unchanged, wait
 
 TASK = "land"
@@ -211,7 +212,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
             found |= _merged_as_it_is(entry_context, found, number)
         found[StepName.WAIT, number] = partial(wait.run, entry_context)
         found[StepName.MERGE, number] = partial(merge.run, entry_context)
-    found[StepName.CLEANUP, None] = partial(cleanup.run, context)
+    found[StepName.CLEANUP, None] = partial(observing(cleanup.run, Part.ALL), context)
     return found
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from trunkline.commands import rebase, runner
 from trunkline.context.project import Project
-from trunkline.context.run import Context
+from trunkline.context.run import Context, observing
 from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.errors import Refused, WrongFlag
@@ -19,6 +19,7 @@ from trunkline.domain.step import Plan, Step, StepKey, StepName
 from trunkline.engine import StepFunction
 from trunkline.operations import attested_push
 from trunkline.planning import merge_as_is, together
+from trunkline.state.change_log import Part
 from trunkline.steps import cleanup, merge, unchanged, verify_merged, wait
 from trunkline.steps import together as step
 
@@ -109,5 +110,5 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         }
         found |= {(name, key): runner.unless_merged(entry_context, name, function) for name, function in own.items()}
     found[StepName.TOGETHER, None] = partial(step.run, context)
-    found[StepName.CLEANUP, None] = partial(cleanup.run, context)
+    found[StepName.CLEANUP, None] = partial(observing(cleanup.run, Part.ALL), context)
     return found

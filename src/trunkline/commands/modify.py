@@ -116,7 +116,7 @@ def after(stacked: Stacked, operation: Operation) -> tuple[EntryLine, ...]:
     return applied(lines_of(stacked.today), operation)
 
 
-def stack_with(context: Context, name: str) -> str:
+def stack_with(context: Scope, name: str) -> str:
     """Return the other stack of stack.toml that has an entry of a name, by number or branch; "" if none has."""
     wanted_name = name.removeprefix("#")
     return next(

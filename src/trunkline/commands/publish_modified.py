@@ -135,7 +135,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
     def set_titles(step_context: StepContext) -> Outcome:
         now = submit.current(context)
-        return retitle.run(now, step_context, entries(now))
+        return retitle.run(now.view(), step_context, entries(now))
 
     observed = create.observing(context, created, lambda: submit.current(context))
 

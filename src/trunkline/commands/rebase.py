@@ -9,7 +9,7 @@ from pathlib import Path
 from trunkline.commands import runner
 from trunkline.context.loading import open_context
 from trunkline.context.project import Reporter
-from trunkline.context.run import Context
+from trunkline.context.run import Context, observing
 from trunkline.context.scope import Scope
 from trunkline.context.view import View, already_merged
 from trunkline.domain.decisions import Forecast
@@ -21,6 +21,7 @@ from trunkline.engine import RunResult, StepContext, StepFunction
 from trunkline.operations import local_branch
 from trunkline.planning import heads, misplaced_commits
 from trunkline.state import journal
+from trunkline.state.change_log import Part
 from trunkline.steps import (
     checklist,
     checks,
@@ -55,7 +56,7 @@ _PLANNERS: dict[StepName, Callable[[View], Step]] = {
     StepName.NOTE: note.plan_without_gates,
 }
 _RUNNERS: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
-    StepName.VERIFY_MERGED: verify_merged.run,
+    StepName.VERIFY_MERGED: observing(verify_merged.run),
     StepName.SWITCH: switch.run,
     StepName.FETCH: fetch.run,
     StepName.REPLAY: replay.run,
@@ -65,8 +66,8 @@ _RUNNERS: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
     StepName.PUSH: push.run,
     StepName.READY: ready.run,
     StepName.NOTE: note.run,
-    StepName.CHECKLIST: checklist.run,
-    StepName.NEXT: next_entry.run,
+    StepName.CHECKLIST: observing(checklist.run, Part.ALL),
+    StepName.NEXT: observing(next_entry.run),
 }
 
 
@@ -125,7 +126,7 @@ def plan(context: Context, task: str) -> Forecast:
     if _NEEDS_ITS_OWN & set(names):
         misplaced_commits.refuse(view)
     if StepName.VERIFY_MERGED in names:
-        verify_merged.run(context)
+        verify_merged.run(view)
     if StepName.REPLAY in names:
         heads.load(view)
     steps, planners = list[Step](), _PLANNERS_IN_REBASE if task == WHOLE else _PLANNERS

@@ -9,7 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from trunkline.commands import runner
-from trunkline.context.run import Context
+from trunkline.context.run import Context, observing
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Forecast
@@ -26,6 +26,7 @@ from trunkline.planning import heads
 from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
 from trunkline.state import lock
+from trunkline.state.change_log import Part
 from trunkline.steps import cleanup, fetch, note, push, replay, retarget, switch
 
 TASK = "restack"
@@ -150,7 +151,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
         StepName.FETCH: fetch.run_with_trunk if intended.task == SYNC else fetch.run,
         StepName.PUSH: push_all,
         StepName.RETARGET: retarget.run,
-        StepName.CLEANUP: cleanup.run_locally,
+        StepName.CLEANUP: observing(cleanup.run_locally, Part.ALL),
     }
     return {
         step.key: partial(whole[step.name], context)

@@ -111,7 +111,7 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
                 why="there is nothing to leave out",
                 next_command=(task_command("continue"), task_command("abort")),
             )
-        runner.settle_last(context, held)
+        runner.settle_last(context.project, held)
         log = journal.reopen(run)
         going = _ResumedRun(context, run, held, log)
         if run.task == undo.TASK:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from trunkline.commands import publish_modified, restack, runner
-from trunkline.context.run import Context
+from trunkline.context.run import Context, observing
 from trunkline.context.view import View
 from trunkline.domain.decisions import Forecast
 from trunkline.domain.names import EntryKey
@@ -133,12 +133,12 @@ def step_functions(
     functions: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
         StepName.REWRITE: moved,
         StepName.REPLAY: restack.replay_entry,
-        StepName.CLOSE: close.run,
+        StepName.CLOSE: observing(close.run),
     }
     found = {
         step.key: restack.on_entry(context, functions[step.name], step)
         for step in intended.steps
         if step.name in functions
     }
-    found[StepName.STACK_FILE, None] = lambda step_context: stack_file.run(first, step_context, declared)
+    found[StepName.STACK_FILE, None] = lambda step_context: stack_file.run(first.view(), step_context, declared)
     return found | publish_modified.step_functions(first, intended)

@@ -82,7 +82,7 @@ def carry_out(
     bottom = context.of(context.stack.entry(intended.pr))
     with lock.hold(context.state, run=journal.new_run_id(label, context.state)) as held:
         open_run.refuse_while_paused(context.state, moves_of(bottom, intended))
-        settle_last(bottom, held)
+        settle_last(bottom.project, held)
         log = journal.create(held)
         begun: RunStarted = msgspec.structs.replace(
             started(bottom, intended),
@@ -148,11 +148,11 @@ def unless_merged(context: Context, name: StepName, function: StepFunction) -> S
     return step_function
 
 
-def settle_last(context: Context, held: lock.RepositoryLock) -> None:
+def settle_last(project: Project, held: lock.RepositoryLock) -> None:
     """Restore a checkout that a killed run left half moved (`local_branch.settle`)."""
-    for run in open_run.stopped_runs(context.state):
-        if local_branch.settle(context.project, held, run):
-            context.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
+    for run in open_run.stopped_runs(project.state):
+        if local_branch.settle(project, held, run):
+            project.reporter.progress(f"brought your checkout back to where run {run.id} had found it")
 
 
 def entries_of(placed_entries: Iterable[PlacedEntry]) -> tuple[Entry, ...]:

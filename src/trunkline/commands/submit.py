@@ -160,7 +160,7 @@ def step_functions(context: Context, intended: Plan) -> dict[StepKey, StepFuncti
 
     def set_titles(step_context: StepContext) -> Outcome:
         now = current(context)
-        return retitle.run(now, step_context, chosen(now.stack))
+        return retitle.run(now.view(), step_context, chosen(now.stack))
 
     created = [step.pr for step in intended.steps if step.pr is not None]
     observed = create.observing(context, created, lambda: context)

@@ -148,7 +148,7 @@ def run(undo: Undo) -> RunResult:
     with lock.hold(context.state, run=journal.new_run_id(str(context.entry.key), context.state)) as held:
         open_run.refuse_while_paused(context.state, runner.moves_of(context, undo.plan))
         _refuse(undo)
-        runner.settle_last(context, held)
+        runner.settle_last(context.project, held)
         log = journal.create(held)
         log.append(held, _started(undo))
         handlers = revert.step_functions(context, undo.changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -17,7 +17,9 @@ from trunkline.domain.decisions import Decisions, InitialTips
 from trunkline.domain.names import EntryKey, Oid, branch_ref
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.stack import Entry
+from trunkline.domain.step import Outcome
 from trunkline.domain.waivers import Waivers
+from trunkline.engine import StepContext
 from trunkline.git import refs
 from trunkline.state.change_log import Part
 
@@ -96,6 +98,18 @@ class Context(Scope):
     def waivers(self) -> Waivers:
         """The verdicts that are waived by name."""
         return waivers(self, self.run.decisions)
+
+
+def observing(
+    function: Callable[[View, StepContext], Outcome], fresh: Part = Part.NOTHING
+) -> Callable[[Context, StepContext], Outcome]:
+    """Return a step that observes once, when it begins, for a function that needs no more.
+
+    Args:
+        function: takes the entry as observed, and the step's arguments.
+        fresh: parts that are observed again in any case, because others may have changed them.
+    """
+    return lambda context, step_context: function(context.view(fresh), step_context)
 
 
 def open_run_context(project: Project, entry: Entry, *, stacked: bool) -> Context:

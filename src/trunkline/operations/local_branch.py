@@ -126,11 +126,11 @@ def is_half_moved(project: Project) -> bool:
     return any(half and checkout.is_half_moved(project.git, old=half[0], new=half[1]) for half in halves)
 
 
-def switch(context: Context, step_context: StepContext, *, old: Oid | None, new: Oid | None) -> None:
+def switch(scope: Scope, step_context: StepContext, *, old: Oid | None, new: Oid | None) -> None:
     """Check out the entry's branch; if git fails, undo its partial changes.
 
     Args:
-        context: the entry's context.
+        scope: the entry.
         step_context: the step's arguments.
         old: the commit that is checked out; None for none.
         new: the branch's tip.
@@ -138,8 +138,8 @@ def switch(context: Context, step_context: StepContext, *, old: Oid | None, new:
     Raises:
         ExternalError, UsageError: git failed.
     """
-    git, arguments = context.git, ("switch", "--no-guess", "--no-overwrite-ignore", context.entry.branch)
-    step_context.log(records.CheckoutSwitched(*step_context.about(context.entry), old=old, new=new))
+    git, arguments = scope.git, ("switch", "--no-guess", "--no-overwrite-ignore", scope.entry.branch)
+    step_context.log(records.CheckoutSwitched(*step_context.about(scope.entry), old=old, new=new))
     try:
         git.mutate(step_context.lock, *arguments, "--quiet", display="git " + " ".join(arguments))
     except TrunklineError:

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from trunkline.context.observer import Observer
 from trunkline.context.project import Project
-from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.errors import NotSignedIn, Refused
@@ -110,7 +109,7 @@ def _without_foreign(project: Project, plan: LinkPlan, stacks: tuple[NativeStack
     return LinkChange(LinkPlan(Link.NONE), tuple(notes)) if notes else LinkChange(plan)
 
 
-def dissolve(context: Context, step_context: StepContext, found: LinkChange) -> None:
+def dissolve(view: View, step_context: StepContext, found: LinkChange) -> None:
     """Log the intent, and dissolve the stacks that must be created again.
 
     Raises:
@@ -118,19 +117,19 @@ def dissolve(context: Context, step_context: StepContext, found: LinkChange) -> 
     """
     if not found.changes:
         return
-    context.reporter.require_approval(*found.publishes)
+    view.reporter.require_approval(*found.publishes)
     step_context.log_intent(
         records.NativeStackLinked(
-            *step_context.about(context.stack.entry(context.view().open_pulls()[-1].number)),
+            *step_context.about(view.stack.entry(view.open_pulls()[-1].number)),
             stack=found.plan.stack, numbers=found.plan.numbers, dissolved=found.plan.dissolve,
         )
     )  # fmt: skip
     for stack in found.plan.dissolve:
-        context.reporter.command(f"gh api -X POST repos/{context.repository.slug}/stacks/{stack}/unstack")
-        native_stacks.unstack(context.github, stack)
+        view.reporter.command(f"gh api -X POST repos/{view.repository.slug}/stacks/{stack}/unstack")
+        native_stacks.unstack(view.github, stack)
 
 
-def link(context: Context, found: LinkChange) -> LinkChange:
+def link(project: Project, found: LinkChange) -> LinkChange:
     """Create or extend the native stack, after `dissolve` and once every base is right.
 
     GitHub's refusal is a note, as is a missing permission: the entries are pushed and targeted as
@@ -139,12 +138,12 @@ def link(context: Context, found: LinkChange) -> LinkChange:
     plan = found.plan
     if not found.changes or not plan.numbers:
         return found
-    context.reporter.command(found.commands[-1].replace("{owner}/{repo}", context.repository.slug))
+    project.reporter.command(found.commands[-1].replace("{owner}/{repo}", project.repository.slug))
     try:
         if plan.link is Link.EXTEND:
-            made = native_stacks.add(context.github, plan.stack, plan.numbers)
+            made = native_stacks.add(project.github, plan.stack, plan.numbers)
         else:
-            made = native_stacks.create(context.github, plan.numbers)
+            made = native_stacks.create(project.github, plan.numbers)
     except (Refused, NotFound, NotSignedIn) as refused:
         return replace(found, notes=(*found.notes, f"not linked on GitHub: {refused.why or refused.what}"))
     listed = " ".join(f"#{number}" for number in made.open)

@@ -68,26 +68,26 @@ def restore(context: Context, step_context: StepContext, change: Change) -> Outc
         case StateChanged():
             return restore_state(context, step_context, change)
         case TitleChanged() | NoteChanged():
-            return _restore_words(context, step_context, change)
+            return _restore_words(context.view(Part.PULLS), step_context, change)
         case StackFileChanged():
             return restore_stack_file(context.git, step_context, context.entry, change)
         case OpenStateChanged(before=closed, number=number):
-            return pull_request_state.set_state(context, step_context, is_open=not closed, number=number)
+            return pull_request_state.set_state(context.view(), step_context, is_open=not closed, number=number)
         case EntryInserted() | EntryTakenOut():
-            return restore_entry(context, step_context, change)
+            return restore_entry(context.project, step_context, change)
 
 
-def _restore_words(context: Context, step_context: StepContext, change: TitleChanged | NoteChanged) -> Outcome:
+def _restore_words(view: View, step_context: StepContext, change: TitleChanged | NoteChanged) -> Outcome:
     if isinstance(change, TitleChanged):
-        return titles.restore(context, step_context, change)
-    return restore_note(context, step_context, change)
+        return titles.restore(view, step_context, change)
+    return restore_note(view, step_context, change)
 
 
 def _restore_tip(context: Context, step_context: StepContext, change: LocalMoved | RemoteMoved) -> Outcome:
     if isinstance(change, LocalMoved):
         return restore_branch(context, step_context, change)
     if change.created:
-        return created_branch.delete_on_remote(context, step_context, change)
+        return created_branch.delete_on_remote(context.view(Part.ALL), step_context, change)
     return push_back(context, step_context, (change,))
 
 
@@ -277,20 +277,20 @@ def _base_obstacle(project: Project, base: str, former: str, head: Oid) -> str:
     return ""
 
 
-def restore_note(context: Context, step_context: StepContext, change: NoteChanged) -> Outcome:
+def restore_note(view: View, step_context: StepContext, change: NoteChanged) -> Outcome:
     """Restore the note in the description, and keep everything else byte for byte."""
-    pr, block = context.view(Part.PULLS).pull_request(), change.before
+    pr, block = view.pull_request(), change.before
     current = note_of(pr.body)
     if current == block:
         return Outcome("note", "is as it was", StepStatus.NOTHING)
     if current != change.left:
-        raise drift(context.entry, (f"#{pr.number}'s reviewer note was edited since",))
+        raise drift(view.entry, (f"#{pr.number}'s reviewer note was edited since",))
     body = put_back(pr.body, block)
-    context.reporter.require_approval(f"the note of #{pr.number} as it was")
-    about = step_context.about(context.entry)
+    view.reporter.require_approval(f"the note of #{pr.number} as it was")
+    about = step_context.about(view.entry)
     step_context.log_intent(records.NoteWritten(*about, body=pr.body, body_after=body))
-    context.reporter.command(f"gh api -X PATCH repos/{context.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
-    if context.github.edit(pr.number, seen_body=pr.body, body=body).body != body:
+    view.reporter.command(f"gh api -X PATCH repos/{view.repository.slug}/pulls/{pr.number} --input DESCRIPTION")
+    if view.github.edit(pr.number, seen_body=pr.body, body=body).body != body:
         raise ExternalError(
             f"#{pr.number}'s description did not come back as written",
             why="somebody may have edited it at the same moment",
@@ -350,8 +350,8 @@ def restore_branch(context: Context, step_context: StepContext, change: LocalMov
     return Outcome("branch", message, StepStatus.WARNED, (kept,))
 
 
-def restore_entry(context: Context, step_context: StepContext, change: EntryInserted | EntryTakenOut) -> Outcome:
+def restore_entry(project: Project, step_context: StepContext, change: EntryInserted | EntryTakenOut) -> Outcome:
     """Take an added entry out of stack.toml, or add it again; errors as of `added_entry`."""
     if isinstance(change, EntryTakenOut):
-        return added_entry.put_in(context.git, step_context, context.stack, change.added)
-    return added_entry.take_back(context.git, step_context, context.stack.name, change.added)
+        return added_entry.put_in(project.git, step_context, project.stack, change.added)
+    return added_entry.take_back(project.git, step_context, project.stack.name, change.added)

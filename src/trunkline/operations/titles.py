@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from trunkline.context.run import Context
+from trunkline.context.project import Project
+from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.changes import TitleChanged
 from trunkline.domain.command import task_command
@@ -14,14 +15,13 @@ from trunkline.domain.snapshot import PullRequest
 from trunkline.domain.step import Outcome, StepStatus
 from trunkline.engine import StepContext
 from trunkline.planning.run_changes import drift
-from trunkline.state.change_log import Part
 
 
-def change(context: Context, step_context: StepContext, *edits: tuple[PullRequest, str]) -> None:
+def change(project: Project, step_context: StepContext, *edits: tuple[PullRequest, str]) -> None:
     """Log the intents, and change titles; several in one request.
 
     Args:
-        context: the stack.
+        project: the project.
         step_context: the step's arguments.
         *edits: each pull request as last read, and its new title.
 
@@ -29,13 +29,13 @@ def change(context: Context, step_context: StepContext, *edits: tuple[PullReques
         Refused: GitHub rejects a change.
         ExternalError: GitHub does not show one.
     """
-    context.reporter.require_approval(*(described(pr, title) for pr, title in edits))
+    project.reporter.require_approval(*(described(pr, title) for pr, title in edits))
     for pr, title in edits:
-        about = step_context.about(context.stack.entry(pr.number))
+        about = step_context.about(project.stack.entry(pr.number))
         step_context.log_intent(records.PullRequestRetitled(*about, title=pr.title, title_after=title))
     for pr, title in edits:
-        context.reporter.command(command(pr.number, title))
-    shown = context.github.edit_titles(edits)
+        project.reporter.command(command(pr.number, title))
+    shown = project.github.edit_titles(edits)
     for pr, title in edits:
         if shown.get(pr.number) != title:
             raise ExternalError(
@@ -45,18 +45,18 @@ def change(context: Context, step_context: StepContext, *edits: tuple[PullReques
             )
 
 
-def restore(context: Context, step_context: StepContext, reverted: TitleChanged) -> Outcome:
+def restore(view: View, step_context: StepContext, reverted: TitleChanged) -> Outcome:
     """Restore a title.
 
     Raises:
         Refused: somebody has changed it since.
     """
-    pr = context.view(Part.PULLS).pull_request()
+    pr = view.pull_request()
     if pr.title == reverted.before:
         return Outcome("title", "is as it was", StepStatus.NOTHING)
     if pr.title != reverted.left:
-        raise drift(context.entry, (f"#{pr.number}'s title was edited since: {pr.title!r}",))
-    change(context, step_context, (pr, reverted.before))
+        raise drift(view.entry, (f"#{pr.number}'s title was edited since: {pr.title!r}",))
+    change(view.project, step_context, (pr, reverted.before))
     return Outcome("title", f"{reverted.before!r}, as it was")
 
 

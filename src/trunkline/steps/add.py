@@ -6,7 +6,7 @@ import shlex
 
 from msgspec.structs import replace
 
-from trunkline.context.run import Context
+from trunkline.context.scope import Scope
 from trunkline.domain.added import AddedEntry
 from trunkline.domain.names import short
 from trunkline.domain.stack import Stack
@@ -29,7 +29,7 @@ def plan(stack: Stack, added: AddedEntry) -> Step:
     return Step(StepName.ADD, what, commands, mutates=True, pr=entry.key)
 
 
-def run(context: Context, step_context: StepContext, added: AddedEntry) -> Outcome:
+def run(context: Scope, step_context: StepContext, added: AddedEntry) -> Outcome:
     """Make the entry; errors as of `added_entry.put_in`."""
     behind = local_branch.left_behind(context.git) if added.commit is not None else ()
     outcome = added_entry.put_in(context.git, step_context, context.stack, added)

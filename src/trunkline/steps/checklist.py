@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.checklist import Line, LineState
@@ -25,7 +24,6 @@ from trunkline.planning.journal_queries import last_replay
 from trunkline.planning.merged import merged_below, reverted_below
 from trunkline.planning.own_base import own_base_of
 from trunkline.planning.verification import checks_for, gates_beside_base
-from trunkline.state.change_log import Part
 
 _RUNBOOKS = 6
 """The number of lines in the runbook's checklist."""
@@ -37,9 +35,9 @@ def plan(scope: Scope) -> Step:
     return Step(StepName.CHECKLIST, f"evaluate the {lines} lines of {scope.entry.label}'s checklist")
 
 
-def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
+def run(view: View, _step_context: StepContext | None = None) -> Outcome:
     """Evaluate every line; a step that was skipped by name counts as skipped, not as done."""
-    return outcome(evaluate(context.view(Part.ALL)))
+    return outcome(evaluate(view))
 
 
 def outcome(lines: Sequence[Line]) -> Outcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Sequence
 
-from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.names import Oid, PrNumber, branch_ref, short
@@ -17,7 +16,6 @@ from trunkline.git import local_refs, push
 from trunkline.git.git import Git
 from trunkline.github import opening
 from trunkline.planning.merged_branch import is_deletable, is_merged, reason_to_stay
-from trunkline.state.change_log import Part
 
 
 def plan(view: View, landing: Collection[Entry]) -> Step:
@@ -57,17 +55,14 @@ def plan_locally(view: View) -> Step | None:
     return Step(StepName.CLEANUP, "delete merged local branches", commands, mutates=True, publishes=publishes)
 
 
-def run_locally(context: Context, step_context: StepContext) -> Outcome:
+def run_locally(view: View, step_context: StepContext) -> Outcome:
     """Delete the local branches of merged entries; branches on the remote stay as they are.
 
     A branch is kept if it holds a commit that was not merged, or if it is checked out.
     """
     gone, kept = [], []
-    context.world(Part.ALL)
-    for entry in context.stack.entries:
-        entry_context = context.of(entry)
-        view = entry_context.view()
-        local, pr = view.local, view.world.snapshot.pr(entry.key)
+    for entry in view.stack.entries:
+        local, pr = view.of(entry).local, view.world.snapshot.pr(entry.key)
         if local.local is None or not is_merged(pr):
             continue
         reason = reason_to_stay(view.git, pr, local)
@@ -87,26 +82,25 @@ def _delete_here(git: Git, step_context: StepContext, entry: Entry, tip: Oid) ->
     local_refs.delete(git, step_context.lock, entry.branch, tip)
 
 
-def run(context: Context, step_context: StepContext) -> Outcome:
+def run(view: View, step_context: StepContext) -> Outcome:
     """Delete the branches of merged entries.
 
     A branch is kept if its tip is not the merged commit, or if an open pull request is based on it: one of
     the stack, of another stack, or of somebody else.
     """
     gone, kept = [], []
-    pulls = context.world(Part.ALL).snapshot
-    merged = [entry.branch for entry in context.stack.entries if is_merged(pulls.pr(entry.key))]
-    based = opening.based_on(context.github, merged)
-    for entry in context.stack.entries:
-        entry_context = context.of(entry)
-        pr = context.world().snapshot.pr(entry.key)
+    pulls = view.world.snapshot
+    merged = [entry.branch for entry in view.stack.entries if is_merged(pulls.pr(entry.key))]
+    based = opening.based_on(view.github, merged)
+    for entry in view.stack.entries:
+        pr = pulls.pr(entry.key)
         if not is_merged(pr):
             continue  # branches of pull requests that were closed by hand are kept, even if trunk has their changes
-        reason = _reason_to_keep(entry_context.view(), pr, based.get(entry.branch, ()))
+        reason = _reason_to_keep(view.of(entry), pr, based.get(entry.branch, ()))
         try:
-            deleted = not reason and _delete(entry_context, step_context, pr.head_oid)
+            deleted = not reason and _delete(view.of(entry), step_context, pr.head_oid)
         except push.MovedMeanwhile:
-            reason, deleted = f"somebody pushed to it on {context.stack.remote}", False
+            reason, deleted = f"somebody pushed to it on {view.stack.remote}", False
         if reason:
             kept.append(f"{entry.branch} stays: {reason}")
         elif deleted:
@@ -136,15 +130,15 @@ def _reason_to_keep(view: View, pr: PullRequest, based_on_it: Sequence[PrNumber]
     return local.use
 
 
-def _delete(context: Context, step_context: StepContext, tip: Oid) -> bool:
-    local, entry = context.view().local, context.entry
+def _delete(view: View, step_context: StepContext, tip: Oid) -> bool:
+    local, entry = view.local, view.entry
     if local.remote is None and local.local is None:
         return False
     if local.remote is not None:
-        context.reporter.require_approval(f"delete {entry.branch} on {context.stack.remote}")
+        view.reporter.require_approval(f"delete {entry.branch} on {view.stack.remote}")
         about = step_context.about(entry)
-        step_context.log_intent(records.RemoteBranchDeleted(*about, remote=context.stack.remote, old=tip))
-        push.delete_remote(context.git, step_context.lock, context.stack.remote, entry.branch, tip)
+        step_context.log_intent(records.RemoteBranchDeleted(*about, remote=view.stack.remote, old=tip))
+        push.delete_remote(view.git, step_context.lock, view.stack.remote, entry.branch, tip)
     if local.local is not None:
-        _delete_here(context.git, step_context, entry, tip)
+        _delete_here(view.git, step_context, entry, tip)
     return True

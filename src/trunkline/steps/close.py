@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.context.run import Context
+from trunkline.context.view import View
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import StepContext
@@ -15,6 +15,6 @@ def plan(entry: Entry) -> Step:
     return Step(StepName.CLOSE, line, (f"gh pr close {entry.pr}",), mutates=True, pr=entry.key, publishes=(line,))
 
 
-def run(context: Context, step_context: StepContext) -> Outcome:
+def run(view: View, step_context: StepContext) -> Outcome:
     """Close the pull request, unless it is not open any more."""
-    return pull_request_state.set_state(context, step_context, is_open=False)
+    return pull_request_state.set_state(view, step_context, is_open=False)

@@ -74,7 +74,7 @@ class Branches(msgspec.Struct, frozen=True):
     opened: Mapping[BranchName, OpenedPullRequest]
 
 
-def observing(first: Context, keys: Sequence[EntryKey], now: Callable[[], Context]) -> Callable[[], Branches]:
+def observing(first: Scope, keys: Sequence[EntryKey], now: Callable[[], Context]) -> Callable[[], Branches]:
     """Return a function that observes the branches of entries when it is first called.
 
     With `--edit` it observes again at each call: a person edits between two of them, which takes minutes.

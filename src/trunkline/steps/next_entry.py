@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.run import Context
 from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.command import Command, flag_words, task_command
 from trunkline.domain.names import branch_ref
 from trunkline.domain.options import Options
@@ -33,28 +33,28 @@ def landing(above: Entry, options: Options) -> Command:
     return task_command("rebase", "--pr", above.number, *flags)
 
 
-def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
+def run(view: View, _step_context: StepContext | None = None) -> Outcome:
     """Return the entry above, its state and the next command."""
-    above = context.view().next_unmerged()
+    above = view.next_unmerged()
     if above is None:
-        is_top = context.stack.above(context.entry) is None
-        label = context.entry.label
+        is_top = view.stack.above(view.entry) is None
+        label = view.entry.label
         why = f"{label} is the top of the stack" if is_top else f"every entry above {label} is merged"
         return Outcome("next", f"nothing: {why}", StepStatus.NOTHING, data={"pr": None})
-    pr = context.world().snapshot.pr(above.key)
+    pr = view.world.snapshot.pr(above.key)
     if above.number is None:
         state = "no pull request yet"
     else:
         state = "GitHub has no such pull request" if pr is None else _state(pr.state, draft=pr.draft)
-    exists = refs.read_ref(context.git, branch_ref(above.branch)) is not None
+    exists = refs.read_ref(view.git, branch_ref(above.branch)) is not None
     where = "local branch exists" if exists else "no local branch yet; the command creates it"
-    command = landing(above, context.options)
-    condition = "" if _is_merged(context) else f"once {context.entry.label} is merged"
+    command = landing(above, view.options)
+    condition = "" if _is_merged(view) else f"once {view.entry.label} is merged"
     return Outcome(
         "next",
         f"{above.label} {above.title}".rstrip(),
         details=(
-            *((context.entry.next,) if context.entry.next else ()),
+            *((view.entry.next,) if view.entry.next else ()),
             f"{state}; {above.branch}: {where}",
             *(f"to be shown: {check.text}" for check in above.checks),
             *((f"{condition}: {command}",) if condition else ()),
@@ -63,7 +63,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
             "pr": above.number,
             "branch": above.branch,
             "title": above.title,
-            "notes": context.entry.next,
+            "notes": view.entry.next,
             "command": command,
             "condition": condition,
             "branch_is_here": exists,
@@ -72,8 +72,8 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     )
 
 
-def _is_merged(context: Context) -> bool:
-    found = context.world().snapshot.pr(context.entry.key)
+def _is_merged(view: View) -> bool:
+    found = view.world.snapshot.pr(view.entry.key)
     return found is not None and found.state is PrState.MERGED
 
 

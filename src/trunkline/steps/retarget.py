@@ -54,7 +54,7 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
     wrong = _wrong(view, entries)
     stacks = native_link.stacks_of(context.observer, context.stack)
     linked = native_link.linking(view, stacks, [pr.number for pr, _ in wrong])
-    native_link.dissolve(context, step_context, linked)
+    native_link.dissolve(view, step_context, linked)
     for pr, base in wrong:
         view.of_pr(pr.number).pull_request()
         if history.is_ancestor(context.git, pr.head_oid, base.oid):
@@ -63,7 +63,7 @@ def run(context: Context, step_context: StepContext, entries: Sequence[Entry] | 
         moved.append((pr, base.branch))
     if moved:
         publish.retarget(context, step_context, *moved)
-    linked = native_link.link(context, linked)
+    linked = native_link.link(context.project, linked)
     message = [f"#{pr.number} {pr.base} -> {branch}" for pr, branch in moved]
     done = message or linked.changes
     mark = StepStatus.WARNED if kept else StepStatus.DONE if done else StepStatus.NOTHING

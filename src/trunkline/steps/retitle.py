@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -34,19 +33,19 @@ def plan(view: View, entries: Sequence[Entry]) -> tuple[Step, ...]:
     )
 
 
-def run(context: Context, step_context: StepContext, entries: Sequence[Entry]) -> Outcome:
+def run(view: View, step_context: StepContext, entries: Sequence[Entry]) -> Outcome:
     """Change the titles that show a wrong position; one that does not follow the pattern stays, and is named.
 
     Raises:
         Refused: GitHub rejects a change.
         ExternalError: GitHub does not show one.
     """
-    found = titles_of(context.view(), entries)
+    found = titles_of(view, entries)
     if found.wrong:
-        titles.change(context, step_context, *found.wrong)
+        titles.change(view.project, step_context, *found.wrong)
     message = ", ".join(f"#{pr.number} {title!r}" for pr, title in found.wrong) or "every position is right"
     mark = StepStatus.DONE if found.wrong else StepStatus.NOTHING
-    return Outcome("retitled", message, mark, _stays(context.stack.submit.title, found))
+    return Outcome("retitled", message, mark, _stays(view.stack.submit.title, found))
 
 
 def _stays(pattern: str, found: Titles) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.names import BranchName
 from trunkline.domain.stack import Entry
@@ -20,18 +19,16 @@ def plan(entries: Sequence[Entry]) -> Step:
     return Step(StepName.STACK_FILE, f"write the entries into stack.toml: {listed}", mutates=True)
 
 
-def run(context: Context, step_context: StepContext, entries: Sequence[Entry]) -> Outcome:
+def run(view: View, step_context: StepContext, entries: Sequence[Entry]) -> Outcome:
     """Write the entries into stack.toml, unless it has them.
 
     An entry that goes on under another branch keeps its table.
     """
-    text, text_after = stack_file.entries_text(
-        context.git, context.stack.name, entries, _renamed(context.view(), entries)
-    )
+    text, text_after = stack_file.entries_text(view.git, view.stack.name, entries, _renamed(view, entries))
     listed = ", ".join(entry.label for entry in entries)
     if text == text_after:
         return Outcome("stack.toml", f"has {listed} already", StepStatus.NOTHING)
-    stack_file.write(context.git, step_context, context.entry, text=text, text_after=text_after)
+    stack_file.write(view.git, step_context, view.entry, text=text, text_after=text_after)
     return Outcome("stack.toml", f"has {listed}")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.context.run import Context
 from trunkline.context.scope import Scope
+from trunkline.context.view import View
 from trunkline.domain.names import short
 from trunkline.domain.snapshot import CiState, MergeMethod, PullRequest, ci_state
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
@@ -20,7 +20,7 @@ def plan(scope: Scope) -> Step:
     return Step(StepName.VERIFY_MERGED, f"verify that every entry below is merged: {listed}", commands)
 
 
-def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
+def run(view: View, _step_context: StepContext | None = None) -> Outcome:
     """Verify that every entry below is merged into trunk, and determine how.
 
     GitHub must show it as MERGED into trunk, and the fetched trunk must contain the merge commit:
@@ -30,10 +30,9 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
         Refused: an entry below is open or closed, or its merge commit is not in trunk.
         UsageError: GitHub has no such pull request.
     """
-    context.view().pull_request()
-    world = context.world()
-    merges = [merged_below(context.view(), entry) for entry in context.stack.below(context.entry)]
-    state, why = ci_state(world.snapshot.pull_requests)
+    view.pull_request()
+    merges = [merged_below(view, entry) for entry in view.stack.below(view.entry)]
+    state, why = ci_state(view.world.snapshot.pull_requests)
     facts = [
         {"pr": pr.number, "method": method.value, "merged_at": pr.merged_at, "merge_commit": pr.merge_commit}
         for pr, method in merges
@@ -41,7 +40,7 @@ def run(context: Context, _step_context: StepContext | None = None) -> Outcome:
     message = ", ".join(_merged(pr, method) for pr, method in merges)
     return Outcome(
         "merged below",
-        message or f"nothing below: {context.entry.label} sits on {context.stack.trunk}",
+        message or f"nothing below: {view.entry.label} sits on {view.stack.trunk}",
         StepStatus.WARNED if state is CiState.BILLING else StepStatus.DONE,
         (f"CI is {state.value}: {why}",) if state is CiState.BILLING else (),
         {"below": facts, "ci": {"state": state.name.lower(), "why": why}},
