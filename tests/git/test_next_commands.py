@@ -571,7 +571,7 @@ ELSEWHERE: dict[str, str] = {
     "git/push.py:_confirmed": AGAIN,
     "git/push.py:_failure": AGAIN,
     "git/push.py:_not_taken": AGAIN,
-    "git/local_refs.py:move_ref": AGAIN,
+    "git/local_refs.py:_move_ref": AGAIN,
     "git/refs.py:occupied": "tests/git/test_occupied_names.py::test_a_branch_below_the_name_of_an_entry",
     "git/checkout.py:move": "tests/e2e/test_faults_git.py::test_a_stale_lock_is_named_and_left",
     "config/reading.py:read": "tests/e2e/test_init.py::test_a_new_file_holds_the_merged_parent",
