@@ -166,7 +166,7 @@ class Git:
             network: the command contacts the remote: longer timeout, tokens passed on.
             hooks: run the hooks of a push: pre-push and reference-transaction.
             display: the command line to echo; "": housekeeping, not echoed.
-            changes: the parts of the world that it changes, if only in part, or in vain.
+            changes: the parts of the world that it changes, even if it fails.
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
