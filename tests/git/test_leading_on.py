@@ -319,3 +319,55 @@ def test_an_addition_to_a_tracked_stack_file(person: Typist, monkeypatch: pytest
     monkeypatch.setenv(*setting.split("=", 1))
     assert person(typed).code == 0
     assert clone.git("log", "-1", "--format=%s", "four") == "a b"
+
+
+def test_a_branch_without_a_commit(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` of a merged stack does not need a commit that is checked out."""
+    monkeypatch.setattr(sync, "next_stack", lambda *_, **__: None)
+    for number in ENTRIES:
+        person.desk.merge(number)
+    person.desk.clone.git("switch", "--quiet", "--orphan", "unborn")
+    person.follow(person("invoke status"), "domain/status.py:next_command", "invoke sync")
+    assert person("invoke status").code == 0
+
+
+def test_an_entry_in_a_linked_work_tree(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its merged branch is left for trunk without the branch that the main work tree has."""
+    tree = person.desk.root / "linked"
+    person.desk.clone.git("worktree", "add", "--quiet", str(tree), "two")
+    for number in ENTRIES:
+        person.desk.merge(number)
+    monkeypatch.chdir(tree)
+    (leaving,) = person("invoke status").next
+    assert leaving == "git switch --detach origin/main   # all is merged"
+    subprocess.run(argv_of(leaving), check=True, cwd=tree)
+    assert person("invoke status").next[0].startswith("invoke sync")
+
+
+def test_a_diverged_entry_above_an_open_one(person: Typist) -> None:
+    """`rebase` would be refused because of the entry below: `restack` prints the command that mends it."""
+    clone = person.desk.clone
+    person.desk.push_commit("two", "theirs", {"theirs.txt": "1\n"})
+    clone.git("switch", "--quiet", "two")
+    clone.commit("mine", {"mine.txt": "1\n"})
+    clone.git("fetch", "--quiet")
+    refused = person.follow(
+        person("invoke status"), "domain/status.py:next_command", "invoke restack --dry-run", code=5
+    )
+    clone.git(*argv_of(refused.next[0])[1:])
+    assert person("invoke restack --dry-run").code == 0
+
+
+@pytest.mark.parametrize("lock", ["index.lock", "refs/heads/two.lock"])
+def test_a_lock_that_git_left(person: Typist, lock: str) -> None:
+    """The second command removes it, and the first one finishes the run."""
+    clone = person.desk.clone
+    clone.git("switch", "--quiet", "two")
+    person.desk.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    (clone.path / ".git" / lock).touch()
+    refused = person("invoke restack --yes")
+    assert (refused.code, refused.next[0]) == (5, "invoke continue --yes")
+    removing = argv_of(refused.next[1])
+    assert removing == ("rm", str(clone.path / ".git" / lock))
+    Path(removing[1]).unlink()
+    assert person(refused.next[0]).code == 0

@@ -19,6 +19,7 @@ from trunkline.context.loading import top_of
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.domain.errors import ExitCode, UsageError
 from trunkline.domain.health import Finding
+from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub
 from trunkline.tasks import program
@@ -86,10 +87,16 @@ def test_no_work_tree(repo: Repo, tmp_path: Path) -> None:
         top_of(Git(repo.path / ".git"))
     assert inside.value.next_commands == (f"cd {shlex.quote(str(repo.path))}",)
     bare = tmp_path / "bare.git"
+    repo.commit("start", {"a.txt": "0\n"})
     repo.git("clone", "--quiet", "--bare", ".", str(bare))
     with pytest.raises(UsageError, match="bare repository") as found:
         top_of(Git(bare))
-    assert found.value.next_commands == (f"git worktree add {tmp_path / 'checkout'}",)
+    place = tmp_path / "checkout"
+    assert found.value.next_commands == (f"git worktree add {place}", f"cd {place}")
+    Repo(bare).git("worktree", "add", "--quiet", str(place))
+    with pytest.raises(UsageError, match="bare repository") as again:
+        top_of(Git(bare))
+    assert again.value.next_commands == (f"cd {place}",)
 
 
 def test_a_stack_toml_that_is_a_broken_link(tmp_path: Path) -> None:
@@ -101,10 +108,14 @@ def test_a_stack_toml_that_is_a_broken_link(tmp_path: Path) -> None:
 
 
 def test_verify_without_a_remote(repo: Repo) -> None:
-    """The command adds the remote; `--remote origin` would change nothing."""
+    """The command adds the remote, with the address of the only other one; `--remote origin` would change nothing."""
     with pytest.raises(UsageError, match="has no remote origin") as found:
         verify.remote_of(repo.adapter, "")
     assert found.value.next_commands[0].startswith("git remote add origin")
+    repo.git("remote", "add", "renamed", "git@github.com:octo/tiny.git")
+    with pytest.raises(UsageError, match="has no remote origin") as renamed:
+        refs.remote_url(repo.adapter, "origin")
+    assert renamed.value.next_commands == ("git remote add origin git@github.com:octo/tiny.git",)
 
 
 def test_a_directory_that_was_removed(

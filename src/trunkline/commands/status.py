@@ -122,7 +122,7 @@ def _status(
     )  # fmt: skip
     run = open_run(project.state)
     stands = described(run) if run is not None else None
-    leave_for = stack.trunk if any(row.current for row in rows) else ""
+    leave_for = _trunk_here(project) if any(row.current for row in rows) else ""
     done = not any(state.state is not State.MERGED for state in states)
     untidy = done and any(
         is_deletable(project.git, observed.pulls[entry.key], local_state(project.git, entry.branch))
@@ -141,6 +141,13 @@ def _status(
     finished = "" if command else finished
     notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked, finished)))
     return StackStatus(stack, observed.trunk, rows, command, notes, stands, link)
+
+
+def _trunk_here(project: Project) -> str:
+    """Return what `git switch` is given to leave for trunk; git refuses a branch that another work tree has."""
+    trunk = project.stack.trunk
+    elsewhere = local_state(project.git, trunk).elsewhere
+    return f"--detach {shlex.quote(project.tracking)}" if elsewhere else shlex.quote(trunk)
 
 
 def _begin_next(project: Project) -> str:

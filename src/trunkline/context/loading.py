@@ -138,10 +138,12 @@ def _no_work_tree(git: Git) -> UsageError:
             why="trunkline works in the checkout",
             next_command=f"cd {shlex.quote(str(top))}",
         )
+    place = inside.parent / "checkout"
+    leave = f"cd {shlex.quote(str(place))}"
     return UsageError(
         "this is a bare repository",
         why="trunkline needs a checkout that holds stack.toml",
-        next_command=f"git worktree add {shlex.quote(str(inside.parent / 'checkout'))}",
+        next_command=leave if (place / ".git").is_file() else (f"git worktree add {shlex.quote(str(place))}", leave),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -247,11 +246,14 @@ def _alone(facts: EntryFacts, *, gates_suffice: bool) -> EntryState:
 
 
 def _ready_behind_trunk(facts: EntryFacts, *, gates_suffice: bool) -> EntryState | None:
-    """Return the state of an entry that GitHub would merge although trunk moved on; None: GitHub would not.
+    """Return the state of an entry that no rebase helps although trunk moved on; None: a rebase is next.
 
-    A rebase would push it: new CI runs, and dismissed approvals.
+    GitHub would merge it, or its author has changes to make. A rebase would push it: new CI runs, and dismissed
+    approvals.
     """
     published = _for_github(facts, gates_suffice=gates_suffice)
+    if published.state is State.CHANGES:  # the commits that answer them are pushed anyway
+        return replace(published, why=(*published.why, *facts.off_base))
     if published.state is not State.READY:
         return None
     as_it_is = f"{task_command('land')} rewrites it only if its merge needs that"
@@ -288,16 +290,19 @@ def next_command(
     Args:
         entry_states: bottom first.
         source: what `git fetch` is given: the remote's name, and refspecs that its configuration lacks.
-        leave_for: the trunk, if an entry's branch is checked out; `sync` keeps a branch that is.
+        leave_for: the words after `git switch` that leave for trunk, if an entry's branch is checked out; `sync`
+            keeps a branch that is.
         untidy: `sync` would delete local branches of merged entries.
     """
     open_ = [standing for standing in entry_states if standing.state is not State.MERGED]
     if not open_ and leave_for:
-        return f"git switch {shlex.quote(leave_for)}   # all is merged"
+        return f"git switch {leave_for}   # all is merged"
     if not open_:
         return task_command("sync", comment="all is merged; this deletes the local branches") if untidy else ""
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
+    if stuck is not None and stuck.state is State.DIVERGED and stuck is not first:
+        return task_command("restack", "--dry-run")  # `rebase` would be refused: an entry below is open
     if stuck is not None:
         return _typed(_STUCK[stuck.state], stuck.key, source)
     moved = [each for each in open_ if each.state in {State.RESTACK, State.PUSH, State.CONFLICT}]

@@ -20,7 +20,7 @@ import msgspec
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
-from trunkline.git import index, obstacles, trees
+from trunkline.git import index, obstacles, refs, trees
 from trunkline.git.git import Git
 from trunkline.git.obstacles import SUBMODULE, Changes, kept_below, marked_paths, mode_of, not_a_directory
 from trunkline.git.trees import Entry
@@ -45,8 +45,8 @@ def move(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid, what: str) -> No
             put_back(git, lock, old=old, new=new)
         if not isinstance(error, UsageError):
             raise
-        locked = ".lock': File exists" in error.stderr
-        why = "another git, or one that died, holds a lock" if locked else "git refuses"
+        unlock = refs.unlocking(error.stderr)
+        why = "another git, or one that died, holds a lock" if unlock else "git refuses"
         raise Refused(
             what,
             why=f"{why}; nothing was changed",
@@ -54,7 +54,7 @@ def move(git: Git, lock: RepositoryLock, *, old: Oid, new: Oid, what: str) -> No
             stderr=error.stderr,
             next_command=(
                 task_command("continue"),
-                "git status   # once no other git runs, remove the lock it names" if locked else "git status",
+                unlock or "git status",
             ),
         ) from error
 

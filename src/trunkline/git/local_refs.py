@@ -112,16 +112,13 @@ def _move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | 
         current = refs.read_ref(git, ref)
         if current == new:
             return  # done by the coprocess, which died before it confirmed
-        if current == old and ".lock': File exists" in done.error_text:
+        if current == old and (unlock := refs.unlocking(done.error_text)):
             raise Refused(
                 f"{ref} is locked",
                 why="another git works on it, or one that died left its lock; nothing was changed",
                 command=done.command_line,
                 stderr=done.error_text,
-                next_command=(
-                    task_command("continue"),
-                    "git status   # once no other git runs, remove the lock it names",
-                ),
+                next_command=(task_command("continue"), unlock),
             )
         if current == old and (occupied := refs.directory_conflict(done.error_text)):
             raise refs.occupied(ref, occupied, command=done.command_line)

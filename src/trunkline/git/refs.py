@@ -19,6 +19,8 @@ from trunkline.system import process
 from trunkline.system.retry import retrying
 
 EVIDENCE = "refs/trunkline/evidence"
+_ANY_URL = "git@github.com:OWNER/NAME.git"
+_LOCK = re.compile(r"Unable to create '(.+\.lock)': File exists")
 
 
 def pull_head(pr: PrNumber) -> str:
@@ -59,6 +61,12 @@ def current_branch(git: Git) -> str:
     return git.query("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)).text
 
 
+def unlocking(error_text: str) -> str:
+    """Return the command that removes the lock over which git failed; "": it failed over something else."""
+    found = _LOCK.search(error_text)
+    return f"rm {shlex.quote(found[1])}   # the lock, once no other git runs" if found else ""
+
+
 def usual_remote(names: Sequence[str]) -> str | None:
     """Return origin, or the only remote; None: there is none, or there are several without origin."""
     if DEFAULT_REMOTE in names:
@@ -76,10 +84,11 @@ def remote_url(git: Git, remote: str, *, push: bool = False) -> str:
     done = git.cached_query("remote", "get-url", *flag, "--", remote, ok=(0, 2, 128))
     if done.returncode != 0:
         names = git.query("remote").lines
+        urls = [git.query("remote", "get-url", "--", names[0]).text] if len(names) == 1 else []
         raise UsageError(
             f"this repository has no remote {remote}",
             why=f"it has {', '.join(names)}" if names else "it has no remote at all",
-            next_command=f"git remote add {shlex.quote(remote)} git@github.com:OWNER/NAME.git",
+            next_command=f"git remote add {shlex.quote(remote)} {shlex.quote((*urls, _ANY_URL)[0])}",
         )
     return done.text
 

@@ -22,6 +22,8 @@ def chain(git: Git, remote: str, trunk: BranchName, known: Collection[str]) -> l
     current, onto = refs.current_branch(git), refs.tracking_ref(remote, trunk)
     if not current or current in {trunk, *known} or refs.read_ref(git, onto) is None:
         return []
+    if git.resolve("HEAD") is None:  # a branch without a commit
+        return []
     chosen = ("--merged=HEAD", f"--no-merged={onto}", "--format=%(refname:lstrip=2)", "refs/heads/")
     names = [branch_name(line) for line in git.query("for-each-ref", *chosen).lines if line not in {trunk, *known}]
     listed = {name: git.query("rev-list", "--end-of-options", f"{onto}..refs/heads/{name}").lines for name in names}
