@@ -196,11 +196,13 @@ SCCACHE = "sccache"
 def _cached(gate: Gate, settings: GateSettings) -> Gate:
     """Return a default gate with sccache, unless the gate disables compiler wrappers, as msrv does.
 
-    sccache cannot cache incremental compilation (https://github.com/mozilla/sccache#rust).
+    Packages of the tree are compiled incrementally, whatever their profile says. sccache does not
+    cache that, and it must not: its key lacks the files that procedural macros read
+    (https://github.com/mozilla/sccache#rust).
     """
     if settings.cache != SCCACHE or gate.name in {"fmt", *PRESETS} or "RUSTC_WRAPPER" in gate.env:
         return gate
-    env = {**gate.env, "RUSTC_WRAPPER": SCCACHE, "CARGO_INCREMENTAL": "0"}
+    env = {**gate.env, "RUSTC_WRAPPER": SCCACHE, "CARGO_BUILD_INCREMENTAL": "true"}
     return replace(gate, env=env, needs=(*gate.needs, SCCACHE))
 
 
