@@ -13,7 +13,9 @@ from support.stage import Stage, stage
 from trunkline.commands import restack, status
 from trunkline.context.loading import open_stack
 from trunkline.domain.errors import Paused
+from trunkline.domain.names import oid
 from trunkline.domain.options import Options
+from trunkline.domain.snapshot import PrState
 
 
 @pytest.fixture
@@ -199,3 +201,34 @@ def test_the_command_that_makes_an_entry_linear(staged: Stage, local: str, side:
     assert staged.run("invoke restack --yes").code == 0
     assert sorted(staged.hub.bare.subjects("e1..e2")) == ["beside", "e2 1", "e2 2"]
     assert staged.hub.bare.subjects("main..e1") == ["e1 1", "e1 2"]
+
+
+def test_an_answer_that_changes_nothing_is_not_asked_for_again(staged: Stage) -> None:
+    """A commit of #2 was pushed to #1 and taken back; #2 keeps it, and is up to date as it is."""
+    below = staged.own[1][-1]
+    for name in (staged.own[2][0], below):
+        staged.push(staged.author_with(2), 1, name)
+    asked = staged.run("invoke restack --dry-run")
+    assert asked.code == 3
+    assert staged.run(f"{asked.next[0].partition('   #')[0]} --yes").code == 0
+    assert staged.run("invoke restack --dry-run").code == 0
+    assert_known(staged)
+    staged.trunk_moves()
+    assert staged.run("invoke restack --yes").code == 0
+    assert staged.run("invoke land --dry-run").code == 0
+
+
+def test_an_entry_that_was_merged_into_this_one_is_no_parent(staged: Stage) -> None:
+    """It sat on this entry, so its head holds this entry's commits; stack.toml lists it below since then."""
+
+    def merge(repo: Repo) -> None:
+        repo.git("merge", "--quiet", "--squash", "origin/e2")
+        repo.commit("e2 (#2)")
+
+    pull = staged.hub.pulls[2]
+    pull.merged_head, pull.merge_commit = oid(staged.hub.tip("e2")), staged.edit(1, merge)
+    pull.state = PrState.MERGED
+    staged.own[1].append(pull.merge_commit)
+    staged.write_stack(2, 1, 3)
+    staged.take_over()
+    assert_known(staged)

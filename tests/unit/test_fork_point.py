@@ -112,6 +112,20 @@ def test_an_empty_commit_with_a_new_date_is_the_parents(subject: str, *, asks: b
     assert bool(decide(evidence(chain, parent)).questions) is asks
 
 
+def test_an_answer_is_not_asked_for_again() -> None:
+    """The commits that a person kept are own from then on; others of the same parent are still asked about."""
+    p1, c1, c2, c3 = chain = line("p1", "c1", "c2", "c3")
+    parent = Parent("#1", (head(p1, chain), head(c2, chain, current=False)), (p1,), rewritten=True)
+    asked = evidence(chain, parent)
+    assert decide(asked, given=p1.oid).confirmed == (c1.oid, c2.oid)
+    assert decide(asked, given=c1.oid).confirmed == (c2.oid,)
+    known = dataclasses.replace(asked, confirmed=lambda: frozenset({c1.oid, c2.oid}))
+    found = decide(known)
+    assert (found.own, found.fork, found.questions) == ((c1, c2, c3), p1.oid, ())
+    (question,) = decide(dataclasses.replace(asked, confirmed=lambda: frozenset({c2.oid}))).questions
+    assert question.commits == (c1,)
+
+
 def test_an_empty_commit_is_no_copy_of_another_one() -> None:
     """An own empty commit stays, though an amended parent got one with the same subject."""
     p1, own = line("p1", "c1")

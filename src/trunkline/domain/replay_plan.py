@@ -50,6 +50,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
         notes: further messages for the user.
         unsigned: own commits whose signature is dropped.
         hand_merges: merges of the branch that were resolved by hand; they are not replayed.
+        confirmed: own commits that were in question, and that the answer kept.
     """
 
     tip: Oid
@@ -63,6 +64,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     unsigned: tuple[Oid, ...] = ()
     hand_merges: tuple[Oid, ...] = ()
+    confirmed: tuple[Oid, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return the plan as journal values."""

@@ -21,6 +21,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dropped: the commits that were left out because they change nothing any more.
         skipped: the commits that `skip` left out.
         resolved: the commits whose conflict a person resolved.
+        confirmed: the commits that a person's answer kept as the entry's own, and what they became.
     """
 
     branch: BranchName
@@ -33,3 +34,4 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dropped: tuple[Oid, ...] = ()
     skipped: tuple[Oid, ...] = ()
     resolved: tuple[Oid, ...] = ()
+    confirmed: tuple[Oid, ...] = ()

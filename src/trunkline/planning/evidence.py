@@ -22,7 +22,7 @@ from trunkline.git.git import Git
 from trunkline.planning import journal_queries
 from trunkline.planning.fork_point import Evidence, KnownHead, Parent
 from trunkline.planning.heads import entry_tip
-from trunkline.planning.merged import merged_below
+from trunkline.planning.merged import is_part_of, merged_below
 from trunkline.planning.parents import base_of
 
 
@@ -66,6 +66,7 @@ def gather(view: View, child: Oid) -> Evidence:
         similar=lambda one, other: similar(git, one, other),
         earlier=lambda parent: _earlier(view, branch, parents, parent),
         left_out=lambda parent: _left_out(view, parent),
+        confirmed=lambda: journal_queries.confirmed(view),
     )
 
 
@@ -120,7 +121,7 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     They are the entries below, other entries that the branch contains, its base branches, and
     trunk.
     """
-    below = tuple(reversed(view.stack.below(view.entry)))
+    below = tuple(each for each in reversed(view.stack.below(view.entry)) if not is_part_of(view, each))
     if not view.stacked:
         for entry in below:
             merged_below(view, entry)

@@ -19,6 +19,9 @@ from trunkline.planning import commit_runs
 from trunkline.planning.commit_matching import Likeness, certain_versions, match, nothing_similar
 from trunkline.planning.ownership import Answer, Classified, CommitClass, InvalidForkPointError, Ownership, Question
 
+_DISPUTED = (CommitClass.REMOVED_FROM_TRUNK, CommitClass.VANISHED, CommitClass.LIKENESS)
+"""The classes of the commits that a person is asked about."""
+
 
 class KnownHead(msgspec.Struct, frozen=True):
     """A commit that was the tip of a parent's branch at some time.
@@ -79,6 +82,11 @@ def nothing_left_out(_parent: Parent) -> frozenset[Oid]:
     return frozenset()
 
 
+def nothing_confirmed() -> frozenset[Oid]:
+    """Return no commits: the default of `Evidence.confirmed` without a repository."""
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All input of a decision.
@@ -100,6 +108,7 @@ class Evidence:
         earlier: return commits that are the entry's own whatever they are similar to: those of its
             earlier heads that contain a parent's head, and those that replays made; with patch ids.
         left_out: return the commits that a person left out of a parent, by `skip` for example.
+        confirmed: return the commits that were in question before, and that an answer kept as own.
     """
 
     child: Oid
@@ -114,6 +123,7 @@ class Evidence:
     )
     earlier: Callable[[Parent], Sequence[Commit]] = field(default=nothing_earlier, compare=False)
     left_out: Callable[[Parent], frozenset[Oid]] = field(default=nothing_left_out, compare=False)
+    confirmed: Callable[[], frozenset[Oid]] = field(default=nothing_confirmed, compare=False)
 
 
 def decide(evidence: Evidence, *, given: Oid | None = None) -> Ownership:
@@ -141,6 +151,7 @@ class _Decision:
         self._merges()
         self._vanished()
         self._likeness()
+        self._answered_before()
         for commit in evidence.chain:
             self.found.setdefault(commit.oid, Classified(commit, CommitClass.OWN))
 
@@ -281,6 +292,12 @@ class _Decision:
                 self.found[commit.oid] = Classified(commit, kind, parent.name)
             bottom = bottom[len(run) :]
 
+    def _answered_before(self) -> None:
+        """Keep the commits in question that an earlier answer kept."""
+        disputed = [each.commit.oid for each in self._classified() if each.kind in _DISPUTED]
+        for name in self.evidence.confirmed().intersection(disputed) if disputed else ():
+            del self.found[name]
+
     def _sits_on(self, parent: Parent) -> bool:
         """Return whether the branch contains a parent's current head."""
         return any(head.current and head.oid in head.holds for head in parent.heads)
@@ -350,7 +367,7 @@ class _Decision:
         return "below the first own commit"
 
     def _questions(self) -> Iterable[Question]:
-        for kind in (CommitClass.REMOVED_FROM_TRUNK, CommitClass.VANISHED, CommitClass.LIKENESS):
+        for kind in _DISPUTED:
             by_parent: dict[str, list[Commit]] = {}
             for each in self._classified():
                 if each.kind is kind:
@@ -403,7 +420,8 @@ class _Decision:
         settled = tuple(
             Classified(each.commit, CommitClass.OWN) if each.commit.oid in names else each for each in classes
         )
-        return Ownership(kept, given, "given by --fork-point", settled)
+        confirmed = tuple(each.commit.oid for each in classes if each.kind in _DISPUTED and each.commit.oid in names)
+        return Ownership(kept, given, "given by --fork-point", settled, confirmed=confirmed)
 
     def below_or_roots(self, commit: Commit) -> frozenset[Oid]:
         """Return the commits below one, and their parents outside the chain."""

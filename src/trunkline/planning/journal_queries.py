@@ -76,6 +76,11 @@ def left_out(scope: Scope) -> frozenset[Oid]:
     return frozenset(name for replayed in _replays(scope) for name in (*replayed.skipped, *replayed.dropped))
 
 
+def confirmed(scope: Scope) -> frozenset[Oid]:
+    """Return the commits that were in question, and that answers kept as the entry's own."""
+    return frozenset(name for replayed in _replays(scope) for name in replayed.confirmed)
+
+
 def made_onto(scope: Scope, merge: Oid) -> tuple[Oid, ...]:
     """Return the commits that replays of the entry onto a trunk with this merge commit made."""
     git = scope.git

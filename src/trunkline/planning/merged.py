@@ -51,6 +51,12 @@ def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
     return pr, merge_method(view.git, pr, merge)
 
 
+def is_part_of(view: View, entry: Entry) -> bool:
+    """Return whether another entry's pull request was merged into the branch of this one: it lands with it."""
+    pr = view.world.snapshot.pr(entry.key)
+    return pr is not None and pr.state is PrState.MERGED and pr.base == view.entry.branch
+
+
 def merged_elsewhere(view: View, entry: Entry, pr: PullRequest) -> Refused:
     """Return the error for a pull request that was merged into another branch than trunk."""
     trunk, below = view.stack.trunk, view.stack.below(entry)
@@ -94,6 +100,8 @@ def reverted_below(view: View) -> tuple[Reverted, ...]:
     """
     found, trunk = [], view.world.trunk
     for entry in view.stack.below(view.entry):
+        if is_part_of(view, entry):
+            continue
         pr, _ = merged_below(view, entry)
         if pr.merge_commit is None:
             continue

@@ -70,6 +70,7 @@ class Ownership(msgspec.Struct, frozen=True):
         questions: what a person must decide; empty when the decision is certain.
         answers: the fork points that `--fork-point` accepts, the lowest first; empty without
             questions.
+        confirmed: own commits that were in question, and that the answer kept.
     """
 
     own: tuple[Commit, ...]
@@ -78,6 +79,7 @@ class Ownership(msgspec.Struct, frozen=True):
     classes: tuple[Classified, ...]
     questions: tuple[Question, ...] = ()
     answers: tuple[Answer, ...] = ()
+    confirmed: tuple[Oid, ...] = ()
 
     def of_kind(self, *kinds: CommitClass) -> tuple[Commit, ...]:
         """Return the commits of these classes, oldest first."""

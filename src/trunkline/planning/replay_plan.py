@@ -66,7 +66,7 @@ def decide(view: View) -> ReplayPlan:
     hand_merges = tuple(commit.oid for commit in found.of_kind(CommitClass.HAND_MERGE))
     return ReplayPlan(
         tip.oid, local.local, local.remote, base.oid, found.fork, found.about, found.own, base.name, notes,
-        hand_merges=hand_merges,
+        hand_merges=hand_merges, confirmed=found.confirmed,
     )  # fmt: skip
 
 

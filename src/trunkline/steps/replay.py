@@ -304,10 +304,11 @@ def _left_out_lines(work: ReplayPlan, done: Replay, by_hand: ManualDecisions) ->
 
 def _replayed(entry: Entry, work: ReplayPlan, new: Oid, **commits: Any) -> Replayed:
     """Return the result for the journal; `commits` is what became of the entry's own."""
-    branch = entry.branch
+    became = tuple(made for old, made in commits.get("mapped", ()) if old in work.confirmed)
     return Replayed(
-        branch=branch, tip=work.tip, new=new, base=work.base, fork=work.fork, remote=work.remote, **commits
-    )
+        branch=entry.branch, tip=work.tip, new=new, base=work.base, fork=work.fork, remote=work.remote,
+        confirmed=(*work.confirmed, *became), **commits,
+    )  # fmt: skip
 
 
 def _taken(done: Replay, by_hand: ManualDecisions) -> list[Oid]:
