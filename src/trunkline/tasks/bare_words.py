@@ -6,12 +6,10 @@ import contextlib
 import itertools
 import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
-from trunkline.context.loading import load_stacks, top_of
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.stack import DEFAULT_GATES
-from trunkline.git.git import Git
+from trunkline.tasks.opening import checkout
 
 _NUMBER = re.compile(r"#?([0-9]{1,10})")
 _NOUNS = {
@@ -53,13 +51,14 @@ def gates_in(argv: Sequence[str], task: str) -> tuple[str, ...]:
 
     Where stack.toml cannot be read, the default gates are known.
     """
+    from trunkline.context.loading import load_stacks
     from trunkline.gates.catalogue import gate_names
 
     after = argv[argv.index(task) + 1 :] if task in argv else ()
     words = tuple(itertools.takewhile(lambda word: not word.startswith("-"), after))
     known: Collection[str] = DEFAULT_GATES
     with contextlib.suppress(TrunklineError):
-        known = {name for stack in load_stacks(top_of(Git(Path.cwd()))) for name in gate_names(stack.gates)}
+        known = {name for stack in load_stacks(checkout()) for name in gate_names(stack.gates)}
     return words if set(words) <= set(known) else ()
 
 
