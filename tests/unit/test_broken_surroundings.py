@@ -11,8 +11,9 @@ import pytest
 from invoke.exceptions import Exit
 
 from trunkline.domain.errors import ExitCode, ExternalError, UsageError
+from trunkline.git.git import Git
 from trunkline.state import lock
-from trunkline.system import files
+from trunkline.system import files, process
 from trunkline.tasks.session import task_session
 
 
@@ -34,6 +35,33 @@ def test_what_a_file_system_refuses_is_no_defect(error: OSError, capsys: pytest.
         raise error
     assert left.value.code == ExternalError.code
     assert "cannot be" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_path_of_ours_that_root_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sudo trunkline` leaves files of root: the command gives them back to the user."""
+    state = tmp_path / ".git/trunkline"
+    state.mkdir(parents=True)
+    os.chown(tmp_path / ".git", 1234, 1234)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    with pytest.raises(Exit), task_session("status", json_wanted=False):
+        raise PermissionError(errno.EACCES, "Permission denied", str(state / "runs"))
+    assert capsys.readouterr().err.splitlines()[-1] == f'next: sudo chown -R "$(id -un)" {state}'
+
+
+def test_a_repository_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git does not use it; the command that allows it is printed, not one for a directory without a repository."""
+    said = f"fatal: detected dubious ownership in repository at '{tmp_path}'\nTo add an exception ...".encode()
+
+    def refuses(argv: tuple[str, ...], **_: object) -> process.Completed:
+        return process.Completed(argv, 128, b"", said, 0.0)
+
+    monkeypatch.setattr(process, "run", refuses)
+    with pytest.raises(UsageError, match="belongs to another user") as refused:
+        Git(tmp_path).common_dir()
+    assert refused.value.next_commands == (f"git config --global --add safe.directory {tmp_path}",)
 
 
 def test_a_defect_is_reported_where_no_log_can_be_written(

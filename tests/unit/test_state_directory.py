@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from support.repo import Repo
 from trunkline.commands import ci_workflow
+from trunkline.context import open_run
 from trunkline.domain.errors import Refused
 from trunkline.gates import execute, slots
 from trunkline.rust import cargo, lock_file, sources, target_directory, toml_text, units
@@ -52,8 +54,38 @@ def test_another_user_has_made_the_directory_before(tmp_path: Path) -> None:
     """A directory of theirs is not used, however it is called."""
     (tmp_path / "state").mkdir()
     os.chown(tmp_path / "state", NOBODY, NOBODY)
-    with pytest.raises(Refused, match="belongs to user"):
+    with pytest.raises(Refused, match="belongs to user") as refused:
         private_directory(tmp_path / "state")
+    assert refused.value.next_commands == (f"ls -la {tmp_path / 'state'}",)
+
+
+@as_root
+def test_sudo_has_made_the_directory_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of a task that ran as root is given to the user."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    with pytest.raises(Refused, match="belongs to user 0") as refused:
+        private_directory(tmp_path / "state")
+    assert refused.value.next_commands == (f'sudo chown -R "$(id -un)" {tmp_path / "state"}',)
+
+
+@pytest.mark.parametrize("what", ["listdir", "lstat", "open"])
+def test_journals_of_root_are_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """`sudo` has made them: a run may be paused, so nothing is said to be open or not."""
+    journal_file = tmp_path / "runs/20261129T000000.000000-a/journal.jsonl"
+    journal_file.parent.mkdir(parents=True)
+    journal_file.write_text("")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(journal_file))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open" if what == "lstat" else what, denied)
+        if what == "lstat":
+            patch.setattr(Path, "lstat", denied)
+        with pytest.raises(PermissionError):
+            open_run.open_run(tmp_path)
+    assert open_run.open_run(tmp_path) is None
 
 
 def test_everybody_could_replace_the_directory(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from trunkline.system.retry import is_transient
 
 MINIMUM = (2, 38)
 """The first version with `merge-tree --write-tree` (git's release notes)."""
+_OWNER = re.compile(r"detected dubious ownership in repository at '(.*)'")
 LOCAL_SECONDS = 120.0
 NETWORK_SECONDS = 600.0
 HOOK_SECONDS = 3600.0
@@ -313,6 +315,12 @@ class Git:
             UsageError: this is not a git repository.
         """
         done = self.cached_query("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+        if (of_another := _OWNER.search(done.error_text)) is not None:
+            raise UsageError(
+                f"{self.cwd} is in a repository that belongs to another user",
+                why=f"{of_another[0]}; git uses it only if you say so, because its owner can change what git runs",
+                next_command=f"git config --global --add safe.directory {shlex.quote(of_another[1])}",
+            )
         if done.returncode != 0:
             raise UsageError(
                 f"{self.cwd} is not in a git repository",

@@ -252,12 +252,18 @@ def reopen(run: Run) -> Journal:
 
 
 def read(path: Path) -> Run:
-    """Read a journal; never fails: `damaged` describes inconsistencies."""
+    """Read a journal; `damaged` describes inconsistencies.
+
+    Raises:
+        PermissionError: another user may read it only. The run may be paused, so it is not taken for a damaged one.
+    """
     found: list[AnyRecord] = []
     previous, version = _GENESIS, VERSION
     damaged = ""
     try:
         lines = _whole_lines(path)
+    except PermissionError:
+        raise
     except OSError as error:
         return Run(path.parent.name, path, (), f"it cannot be read: {error.strerror or error}")
     for number, line in enumerate(lines):
@@ -305,8 +311,27 @@ def first_record(path: Path) -> RunStarted | None:
 
 
 def paths(state: Path) -> list[Path]:
-    """Return the repository's journals, newest first."""
-    return sorted(runs_dir(state).glob("*/journal.jsonl"), reverse=True)
+    """Return the repository's journals, newest first.
+
+    Raises:
+        PermissionError: they cannot be listed. A run may be open, so they are not taken for none.
+    """
+    try:
+        found = [path / "journal.jsonl" for path in runs_dir(state).iterdir()]  # glob skips what it may not read
+    except FileNotFoundError:
+        return []
+    return sorted(filter(_may_exist, found), reverse=True)
+
+
+def _may_exist(path: Path) -> bool:
+    """Return whether a file exists, or cannot be seen."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def runs(state: Path) -> Iterator[Run]:

@@ -28,10 +28,21 @@ def private_directory(path: Path) -> Path:
     if not stat.S_ISDIR(info.st_mode):
         raise Refused(f"{path} is not a directory", why="a symlink or a file stands where our state belongs")
     if info.st_uid != os.geteuid():
-        raise Refused(f"{path} belongs to user {info.st_uid}", why="our state must be ours alone")
+        raise Refused(
+            f"{path} belongs to user {info.st_uid}", why="our state must be ours alone", next_command=owned(path)
+        )
     if info.st_mode & 0o077:
         path.chmod(0o700)
     return path
+
+
+def owned(path: Path) -> str:
+    """Return the command for a directory of our state that belongs to another user.
+
+    One of root's is given to the user: `sudo` has made it. One of anybody else is shown: its content may be forged.
+    """
+    name = shlex.quote(str(path))
+    return f'sudo chown -R "$(id -un)" {name}' if path.lstat().st_uid == 0 else f"ls -la {name}"
 
 
 def _refuse_open_parents(path: Path) -> None:

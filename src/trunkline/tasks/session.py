@@ -32,7 +32,7 @@ from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepName, StepStatu
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
 from trunkline.system import process, signals
-from trunkline.system.files import append_line, private_directory
+from trunkline.system.files import append_line, owned, private_directory
 from trunkline.tasks import command_line
 from trunkline.tasks.flags import from_environment, variable
 from trunkline.tasks.opening import checkout
@@ -298,12 +298,23 @@ def _refused_by_file_system() -> Iterator[None]:
         if not isinstance(error.filename, str | bytes):
             raise _unwritten(error) from error
         path = Path(os.fsdecode(error.filename))
-        command = "df" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "ls -ld"
         raise ExternalError(
             f"{path} cannot be read or written",
             why=f"the file system reports: {error.strerror}",
-            next_command=f"{command} {shlex.quote(str(path.parent))}",
+            next_command=_command_after(error, path),
         ) from error
+
+
+def _command_after(error: OSError, path: Path) -> str:
+    """Return the command that shows or mends the place of an error."""
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        ours = [each for each in (path, *path.parents) if "trunkline" in each.parts]
+        with contextlib.suppress(OSError):
+            theirs = next((each for each in reversed(ours) if each.lstat().st_uid != os.geteuid()), None)
+            if theirs is not None:
+                return owned(theirs)
+    command = "df" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "ls -ld"
+    return f"{command} {shlex.quote(str(path.parent))}"
 
 
 def _is_here() -> bool:
@@ -329,7 +340,7 @@ def _unwritten(error: OSError) -> ExternalError:
 def _open_run() -> Run | None:
     from trunkline.context import open_run
 
-    with contextlib.suppress(TrunklineError, FileNotFoundError):  # the directory of the process may be gone
+    with contextlib.suppress(TrunklineError, OSError):  # the directory of the process may be gone, or unreadable
         return open_run.open_run(checkout().state_dir())
     return None
 
