@@ -98,8 +98,8 @@ class Place:
     def gate(self, finished: object = True, **changes: object) -> set[str]:  # noqa: FBT002 -- beside fields by name
         """Prepare for a gate on HEAD and return what is left; then all is built again."""
         commit = self.repo.head()
-        self.tree.check_out(commit)
-        self.cache.prepare(replace(self.facts, commit=commit, **changes))
+        removed = self.tree.check_out(commit)
+        self.cache.prepare(replace(self.facts, commit=commit, removed=removed, **changes))
         left = self.left()
         self.built()
         if finished:
@@ -122,6 +122,14 @@ def test_the_same_run_on_the_same_commit(place: Place) -> None:
     """Another gate of the run finds everything; in another run, scripts that declare nothing run again."""
     assert place.gate(gate="test") == ALL
     assert place.gate(run="two") == ALL - {"run of quiet"}
+
+
+def test_a_build_script_whose_output_the_checkout_removed(place: Place) -> None:
+    """It wrote a source that git ignores, and runs again; a file in a package without one is of no account."""
+    (place.tree.path / "crates/declared/src/generated.rs").write_text("// generated")
+    assert place.gate(gate="test") == ALL - {"run of declared"}
+    (place.tree.path / "crates/low/notes.txt").write_text("notes")
+    assert place.gate(gate="build") == ALL
 
 
 @pytest.mark.parametrize(

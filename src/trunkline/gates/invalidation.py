@@ -65,6 +65,7 @@ class Conditions(msgspec.Struct, frozen=True):
         sandbox: code of the tree must not affect the verdict of another tree.
         least: the least part to rebuild, once per run.
         strict: rebuild all packages of the tree for every new commit.
+        removed: files that the commit does not have, removed by the checkout; None: any.
     """
 
     commit: str
@@ -78,6 +79,7 @@ class Conditions(msgspec.Struct, frozen=True):
     sandbox: bool = False
     least: Reset = Reset.SOME
     strict: bool = False
+    removed: tuple[str, ...] | None = ()
 
 
 class State(msgspec.Struct):
@@ -149,7 +151,8 @@ class BuildCache(msgspec.Struct, frozen=True):
             else:
                 removed |= self._affected(directory, changed, tree)
                 new_run = state is None or state.run != conditions.run
-                removed |= self._scripts(directory, removed, tree, new_run=new_run, changed=changed)
+                robbed = self._robbed(conditions.removed, tree)
+                removed |= self._scripts(directory, removed, tree, new_run=new_run, changed=changed, robbed=robbed)
             directory.remove_units(removed)
             if reset >= Reset.MEMBERS:
                 directory.remove_documentation()
@@ -292,6 +295,7 @@ class BuildCache(msgspec.Struct, frozen=True):
         *,
         new_run: bool,
         changed: Collection[str] = (),
+        robbed: Collection[str] = (),
     ) -> set[Unit]:
         """Return the runs of build scripts that may run again.
 
@@ -307,10 +311,22 @@ class BuildCache(msgspec.Struct, frozen=True):
             missing = any(not path.exists() for path in paths)
             elsewhere = any(self.top not in path.parents or ".git" in path.parts for path in paths)
             touched = bool(changed) and (unit.package in tree.roaming_scripts or self._is_in(changed, paths))
-            if missing or touched or (new_run and (inputs is None or elsewhere)):
+            if missing or touched or unit.package in robbed or (new_run and (inputs is None or elsewhere)):
                 names.add(unit.package)
         names = dependents(names, tree.packages) if names else names
         return {unit for unit in runs if unit.package in names}
+
+    def _robbed(self, removed: Collection[str] | None, tree: TreeFacts) -> set[str]:
+        """Return the packages whose build scripts may have written removed files, as sources that git ignores.
+
+        Cargo would not run them again: it compares what a script reads.
+        """
+        owners = {tree.owner(path) for path in removed or ()}
+        if removed is None or any(path.startswith('"') for path in removed):
+            owners = {*tree.packages}
+        return {name for name in owners if name and tree.packages[name].script} | (
+            tree.roaming_scripts if owners else set()
+        )
 
     def _is_in(self, changed: Collection[str], paths: Collection[Path]) -> bool:
         """Return whether a changed file is one of these paths or below one, links resolved."""

@@ -44,7 +44,9 @@ class Workplace(msgspec.Struct, frozen=True):
             if aside.exists():  # a gate was killed while it used a copy
                 remove_tree(directory)
                 aside.rename(directory)
-        checkout.check_out(self.slot.commit, incomparable=lambda: self._cache.record.unlink(missing_ok=True))
+        removed = checkout.check_out(
+            self.slot.commit, incomparable=lambda: self._cache.record.unlink(missing_ok=True)
+        )
         # Other variables affect only the tree's packages.
         on_all = cargo.LIBRARY_VARIABLES
         inherited = {name: value for name, value in cargo.environment({}).items() if name not in on_all}
@@ -66,6 +68,7 @@ class Workplace(msgspec.Struct, frozen=True):
             sandbox=gate.sandbox,
             least=least,
             strict=strict,
+            removed=removed,
         ))  # fmt: skip
         checkout.restore_outputs()
 

@@ -52,6 +52,7 @@ _EXACT = tuple(
 )
 _CACHE_TAG = "CACHEDIR.TAG"  # bford.info/cachedir: cargo marks every target directory with it
 _SUBMODULE = "160000"
+_REMOVED = re.compile(r"^Removing (.+)$", re.MULTILINE)
 _SPECIAL = re.compile(r"[][*?\\!# ]")  # in a pattern of gitignore(5)
 
 
@@ -87,7 +88,7 @@ class FreshTree(msgspec.Struct, frozen=True):
     path: Path
     outputs: Callable[[], tuple[str, ...]] = tuple
 
-    def check_out(self, commit: Oid, *, incomparable: Callable[[], object] = bool) -> None:
+    def check_out(self, commit: Oid, *, incomparable: Callable[[], object] = bool) -> tuple[str, ...] | None:
         """Check a commit out exactly as a fresh checkout; rebuild a missing or damaged work tree.
 
         Args:
@@ -96,6 +97,10 @@ class FreshTree(msgspec.Struct, frozen=True):
                 show which files change: the earlier checkout is unknown, or was made with other
                 settings.
 
+        Returns:
+            The paths of files and directories that the commit does not have, which were removed;
+            None: unknown, because everything was rewritten.
+
         Raises:
             TrunklineError: git cannot check the commit out.
         """
@@ -103,9 +108,12 @@ class FreshTree(msgspec.Struct, frozen=True):
         if record is None or record.settings != settings.digest:
             incomparable()
         with contextlib.suppress(TrunklineError, OSError):
-            if record is not None and record.settings == settings.digest and self._updated(record, commit, settings):
-                return
+            if record is not None and record.settings == settings.digest:
+                removed = self._updated(record, commit, settings)
+                if removed is not None:
+                    return removed
         self._rebuild(commit, settings.digest, record.instant if record else _before_now())
+        return None
 
     def modified_paths(self) -> tuple[str, ...]:
         """Return the paths modified since the checkout: changed tracked files and new files.
@@ -128,26 +136,26 @@ class FreshTree(msgspec.Struct, frozen=True):
             for name in os.fsdecode(changed).split("\0")[:-1]:
                 os.utime(self.path / name, ns=(record.instant, record.instant), follow_symlinks=False)
 
-    def _updated(self, record: Record, commit: Oid, settings: CheckoutSettings) -> bool:
-        """Update the existing checkout; return False if only a fresh one is safe."""
+    def _updated(self, record: Record, commit: Oid, settings: CheckoutSettings) -> tuple[str, ...] | None:
+        """Update the existing checkout; return the removed paths, or None if only a fresh one is safe."""
         git = self.git.at(self.path)
         if not (self.path / ".git").is_file() or git.query("rev-parse", "HEAD").text != record.commit:
-            return False
+            return None
         if self._hides_files():
-            return False
+            return None
         if record.commit != commit:
             if checkout_settings.filters_act(self.git, settings, commit) or not self._is_simple(
                 record.commit, commit
             ):
-                return False
+                return None
             self._force(commit)
-        self._clean()
+        removed = self._clean()
         self._fill(commit)
         self._normalise(record.instant)
         if self.modified_paths() or (record.commit != commit and record.differing):
-            return False
+            return None
         self._store(Record(commit, record.instant, record.settings, record.differing))
-        return True
+        return removed
 
     def _is_simple(self, old: str, new: str) -> bool:
         """Return whether checking out `new` over `old` equals a fresh checkout.
@@ -200,14 +208,18 @@ class FreshTree(msgspec.Struct, frozen=True):
         tagged = self.git.at(self.path).query("ls-files", "-v", "-z").stdout.split(b"\0")
         return any(entry[:1] == b"S" or entry[:1].islower() for entry in tagged)
 
-    def _clean(self) -> None:
-        """Remove files that the commit does not have, also in unreadable directories."""
+    def _clean(self) -> tuple[str, ...]:
+        """Remove files that the commit does not have, also in unreadable directories; return their paths."""
         git = self.git.at(self.path)
         patterns = [_SPECIAL.sub(r"\\\g<0>", path) for path in self.outputs()]
-        argv = ["clean", "--quiet", "-ffdx", *(part for each in patterns for part in ("-e", f"/{each}"))]
-        if git.query(*argv, ok=(0, 1)).returncode:
+        argv = ["-c", "core.quotePath=false", "clean", "-ffdx",
+                *(part for each in patterns for part in ("-e", f"/{each}"))]  # fmt: skip
+        done = git.query(*argv, ok=(0, 1))
+        removed = _REMOVED.findall(done.text)
+        if done.returncode:
             make_accessible(self.path, frozenset(self._kept_paths()))
-            git.query(*argv)
+            removed += _REMOVED.findall(git.query(*argv).text)
+        return tuple(removed)
 
     def _fill(self, commit: Oid) -> None:
         """Rewrite the submodules: git does not detect modifications inside them."""
