@@ -296,6 +296,7 @@ def test_a_trunk_that_the_remote_lacks(person: Typist, monkeypatch: pytest.Monke
         (shown.code, shown.error, shown.next) == (moved.code, moved.error, moved.next) == (2, moved.error, moved.next)
     )
     assert "origin has no branch nope" in shown.error
+    assert shown.next == ['${EDITOR:-vi} stack.toml   # trunk = "main" is the default branch of origin']
     listing = PullRequestList("main", (), ())
     git = person.desk.stack_context().git
     scan = PullRequestStacks(git, "origin", branch_name("main"), (), Discovery((), {}), listing, ())

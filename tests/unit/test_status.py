@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.names import Oid, PrNumber, branch_name
 from trunkline.domain.readiness import review_summary
 from trunkline.domain.snapshot import CheckRun, PrState, PullRequest, fork_of
-from trunkline.domain.status import EntryFacts, EntryState, State, UpstreamRelation, entry_states, next_command
+from trunkline.domain.stack import Entry
+from trunkline.domain.status import (
+    EntryFacts,
+    EntryState,
+    State,
+    UpstreamRelation,
+    entry_states,
+    next_command,
+    reordered,
+)
 
 _HEAD = Oid("a" * 40)
 _PR = PullRequest(
@@ -153,6 +162,30 @@ def _stands(*states: State) -> list[EntryState]:
 def test_one_next_command(states: list[State], command: str) -> None:
     """First an obstacle for all entries, then moved branches, then what the lowest open entry waits for."""
     assert next_command(_stands(*states), "upstream") == command
+
+
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [
+        (State.RESTACK, "invoke restack"),
+        (State.UNSUBMITTED, "invoke submit"),
+        (State.NO_BRANCH, "${EDITOR:-vi} stack.toml   # create the branch one, or take the entry out"),
+    ],
+)
+def test_the_next_command_of_an_entry_without_a_pull_request(state: State, command: str) -> None:
+    """`rebase` needs a pull request, and `init --check` compares those that are on GitHub."""
+    assert next_command([EntryState(branch_name("one"), state)], "origin") == command
+
+
+def test_entries_in_another_order_than_on_github() -> None:
+    """The note has the command for each of the two orders; a merged entry counts for neither."""
+    entries = [Entry(PrNumber(number), branch_name(f"b{number}")) for number in (2, 1)]
+    first, second = _with(base="main").pr, _with(base="b1").pr
+    note = reordered(entries, {PrNumber(1): first, PrNumber(2): second})
+    assert note.startswith("stack.toml lists #2 below #1, and on GitHub #2 targets b1: `invoke restack`")
+    assert "`invoke init --update`" in note
+    assert not reordered(entries[::-1], {PrNumber(1): first, PrNumber(2): second})
+    assert not reordered(entries, {PrNumber(1): first, PrNumber(2): _with(base="b1", state=PrState.MERGED).pr})
 
 
 def test_a_merged_branch_that_is_checked_out_is_left() -> None:

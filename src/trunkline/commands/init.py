@@ -146,7 +146,9 @@ def _remote(git: Git) -> str:
     raise UsageError(
         "which remote has the pull requests?",
         why=f"there are {', '.join(names)}",
-        next_command=task_command("init", "--remote", names[0]),
+        next_command=tuple(
+            task_command("init", "--remote", name) for name in sorted(names, key=lambda name: name != "upstream")
+        ),
     )
 
 

@@ -104,7 +104,7 @@ def _refuse_no_trunk(scan: PullRequestStacks, stack: Stack) -> None:
     if stack.trunk == scan.trunk:
         return
     if not refs.list_remote(scan.git, scan.remote, [branch_ref(stack.trunk)]):
-        raise no_trunk(stack)
+        raise no_trunk(scan.git, stack)
 
 
 def refuse_unfinished(scan: PullRequestStacks) -> tuple[Checked, ...]:

@@ -29,6 +29,7 @@ from trunkline.domain.status import (
     State,
     entry_states,
     next_command,
+    reordered,
 )
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
@@ -67,7 +68,7 @@ def look(context: Context, *, offline: bool) -> tuple[ObservedStack, StackStatus
         history.load(project.git, _branches_of(here))  # GitHub's heads are among them, as a rule
         snapshot = response()
         if snapshot.trunk is None:
-            raise no_trunk(stack)
+            raise no_trunk(project.git, stack)
         observed = _observed(project, machine, snapshot, here)
         return observed, _status(project, observed, stacks(), offline=False)
 
@@ -139,7 +140,8 @@ def _status(
     unlinked = _unlinked(stack, link) if link is not None else ""
     finished = f"all of {stack.name or 'the stack'} is merged, and nothing is left to do" if done else ""
     finished = "" if command else finished
-    notes = tuple(filter(None, (project.stack_source, moved, unknown, unlinked, finished)))
+    order = reordered(stack.entries, observed.pulls)
+    notes = tuple(filter(None, (project.stack_source, moved, unknown, order, unlinked, finished)))
     return StackStatus(stack, observed.trunk, rows, command, notes, stands, link)
 
 

@@ -5,13 +5,13 @@ Missing objects are fetched; no ref moves.
 
 from __future__ import annotations
 
-import shlex
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from trunkline.domain.errors import UsageError
+from trunkline.domain.errors import ExternalError, UsageError
 from trunkline.domain.names import BranchName, Oid, branch_ref
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, Snapshot
 from trunkline.domain.stack import Entry, Stack
@@ -45,12 +45,15 @@ class World(msgspec.Struct, frozen=True):
     pulls_of: Callable[[BranchName], Sequence[PullRequest]] = no_pulls
 
 
-def no_trunk(stack: Stack) -> UsageError:
-    """Return the error for a trunk that the remote does not have."""
+def no_trunk(git: Git, stack: Stack) -> UsageError:
+    """Return the error for a trunk that the remote does not have; it names the remote's default branch."""
+    hint = f"   # set trunk to a branch of {stack.remote}"
+    with contextlib.suppress(ExternalError):
+        hint = f'   # trunk = "{refs.default_branch(git, stack.remote)[0]}" is the default branch of {stack.remote}'
     return UsageError(
         f"{stack.remote} has no branch {stack.trunk}",
         why="stack.toml names it as the trunk",
-        next_command=(f"git ls-remote --heads {shlex.quote(stack.remote)}", "${EDITOR:-vi} stack.toml"),
+        next_command="${EDITOR:-vi} stack.toml" + hint,
     )
 
 
@@ -73,7 +76,7 @@ def observe_remote(git: Git, stack: Stack, entries: Sequence[Entry]) -> dict[str
     for _ in range(_LOOKS):
         found = refs.list_remote(git, stack.remote, names)
         if branch_ref(stack.trunk) not in found:
-            raise no_trunk(stack)
+            raise no_trunk(git, stack)
         absent = history.missing(git, found.values())
         if absent:
             refs.fetch_objects(git, stack.remote, [name for name, tip in found.items() if tip in absent])

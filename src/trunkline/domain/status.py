@@ -14,7 +14,7 @@ from trunkline.domain.readiness import Ready, evaluate
 from trunkline.domain.snapshot import PrState, PullRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trunkline.domain.names import EntryKey, Oid
     from trunkline.domain.native import LinkPlan, Place
@@ -301,14 +301,43 @@ def next_command(
         return task_command("sync", comment="all is merged; this deletes the local branches") if untidy else ""
     first = open_[0]
     stuck = next((each for each in open_ if each.state in _STUCK), None)
-    if stuck is not None and stuck.state is State.DIVERGED and stuck is not first:
-        return task_command("restack", "--dry-run")  # `rebase` would be refused: an entry below is open
     if stuck is not None:
-        return _typed(_STUCK[stuck.state], stuck.key, source)
+        return _unblocking(stuck, source, is_first=stuck is first)
     moved = [each for each in open_ if each.state in {State.RESTACK, State.PUSH, State.CONFLICT}]
-    if moved and (len(moved) > 1 or moved[0] is not first):
+    is_unsubmitted = isinstance(first.key, str)  # `rebase` would be refused: it has no pull request
+    if moved and (len(moved) > 1 or moved[0] is not first or is_unsubmitted):
         return task_command("restack")
     return _typed(_OF_FIRST[first.state], first.key, source)
+
+
+def _unblocking(stuck: EntryState, source: str, *, is_first: bool) -> str:
+    """Return the command for an entry whose state blocks every other task."""
+    if stuck.state is State.DIVERGED and not is_first:  # `rebase` would be refused: an entry below is open
+        return task_command("restack", "--dry-run")
+    if stuck.state is State.NO_BRANCH and isinstance(stuck.key, str):  # GitHub has nothing to compare it with
+        return f"${{EDITOR:-vi}} stack.toml   # create the branch {stuck.key}, or take the entry out"
+    return _typed(_STUCK[stuck.state], stuck.key, source)
+
+
+def reordered(entries: Sequence[Entry], pulls: Mapping[EntryKey, PullRequest | None]) -> str:
+    """Return a note about an entry whose pull request targets the branch of an entry above it; "" if there is none.
+
+    Args:
+        entries: bottom first.
+        pulls: the pull request of each entry.
+    """
+    for index, entry in enumerate(entries):
+        pr = pulls.get(entry.key)
+        if pr is None or pr.state is not PrState.OPEN:
+            continue
+        above = next((each for each in entries[index + 1 :] if each.branch == pr.base), None)
+        if above is not None:
+            return (
+                f"stack.toml lists {entry.label} below {above.label}, and on GitHub {entry.label} targets {pr.base}:"
+                f" `{task_command('restack')}` brings GitHub to the order of stack.toml,"
+                f" `{task_command('init', '--update')}` stack.toml to the order on GitHub"
+            )
+    return ""
 
 
 def _typed(command: str | tuple[str, ...], key: EntryKey, source: str) -> str:

@@ -240,6 +240,7 @@ def _compare(session: TaskSession, discovered: discover_workflow.PullRequestStac
         session.terminal.line(f"  {line}")
     if not session.dry_run:
         session.terminal.line(f"mended {init_update.update(discovered, checked, drop=True)}")
+        session.terminal.next(task_command("status"))
 
 
 @landing_task("trust", mutates=True)
