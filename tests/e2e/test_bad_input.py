@@ -184,9 +184,9 @@ def path_without(tmp_path: Path, *missing: str) -> str:
 
 
 def test_no_git(landing: Landing, tmp_path: Path) -> None:
-    """Git is not installed: exit 2."""
+    """Git is not installed: exit 6."""
     ran = landing.invoke("rebase", "--pr", "519", PATH=path_without(tmp_path, "git", "gh"))
-    assert (ran.code, "git is not installed" in ran.err) == (2, True)
+    assert (ran.code, "git is not installed" in ran.err) == (6, True)
 
 
 def test_no_cargo(landing: Landing, tmp_path: Path) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from trunkline.commands import rehearse
 from trunkline.domain import command
 from trunkline.tasks import simulator
 from trunkline.tasks.landing import taken_flags
@@ -54,3 +59,12 @@ def test_variables_that_the_task_does_not_take(monkeypatch: pytest.MonkeyPatch) 
     assert simulator._taken("restack", given) == {"skip": "fmt", "stack": "a"}
     monkeypatch.setattr("sys.argv", ["invoke", "rehearse", "--task", "submit", "--skip", "fmt"])
     assert simulator._taken("submit", given) == {"skip": "fmt", "stack": "a"}
+
+
+def test_a_rehearsal_imports_nothing_from_the_branch(tmp_path: Path) -> None:
+    """Python itself does: a module of the branch with the name of a dependency would run."""
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('code of the branch')")
+    run = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "code of the branch" in run([sys.executable, "-c", "import msgspec"]).stderr
+    done = run(rehearse._argv(["--version"]))
+    assert (done.returncode, done.stdout.split()[0]) == (0, "trunkline"), done.stderr

@@ -297,9 +297,7 @@ def _perform(
     Returns:
         The exit code, and the next commands.
     """
-    # Commands that the task suggests name the program that called us.
-    start = f"import sys; sys.argv[0] = {caller().program[0]!r}; from trunkline.tasks.program import main; main()"
-    argv = [sys.executable, "-c", start, *arguments]
+    argv = _argv(arguments)
     inherited = {
         name: value for name, value in box.environment.items() if name not in unset and not name.startswith("INVOKE_")
     }
@@ -316,6 +314,17 @@ def _perform(
     log = box.checkout.parent / "task.log"
     done = logged_process.run_logged(argv, cwd=box.checkout, env=env, timeout=_SECONDS, log=log, on_line=pass_on)
     return done.returncode, tuple(following)
+
+
+def _argv(arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs a task in the sandbox's checkout.
+
+    Commands that the task suggests name the program that called us. Python would import modules from the directory
+    where it starts (`python -c`), and the checkout is that of a branch.
+    """
+    start = "import sys; sys.path[:] = [place for place in sys.path if place]"
+    name = f"sys.argv[0] = {caller().program[0]!r}"
+    return [sys.executable, "-c", f"{start}; {name}; from trunkline.tasks.program import main; main()", *arguments]
 
 
 def _seen(repository: Repository, box: _Sandbox) -> tuple[dict[str, Oid], dict[int, dict[str, Any]]]:
@@ -379,7 +388,8 @@ def _leave_door(box: _Sandbox, root: Path) -> None:
     door.write_text(
         f"#!/bin/sh\n{exports(box.environment)}mkdir -p {shlex.quote(str(Path(socket).parent))}\n"
         f"printf 'version: \"1\"\\nhttp_unix_socket: {socket}\\n' > {shlex.quote(str(config_yml))}\n"
-        f": > {log}\n{serve} >> {log} 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
+        # Elsewhere, because Python imports modules from the directory where it starts (`python -m`).
+        f": > {log}\n(cd / && exec {serve}) >> {log} 2>&1 & server=$!\ntrap 'kill $server' EXIT\n"
         f"until grep -q listens {log}; do kill -0 $server 2>/dev/null || {{ cat {log}; exit 1; }}; sleep 0.05; done\n"
         f'cd {shlex.quote(str(box.checkout))} && "${{SHELL:-sh}}" "$@"\n',
         encoding="utf-8",
