@@ -14,6 +14,7 @@ from invoke.exceptions import Exit
 
 from support.repo import Repo
 from trunkline.domain.errors import ExitCode
+from trunkline.domain.step import StepStatus
 from trunkline.report.json_schema import _OWN, schema_of
 from trunkline.tasks.asking import help_, schema
 from trunkline.tasks.inspection import report_
@@ -80,6 +81,11 @@ def test_the_page_for_agents_names_every_exit_code() -> None:
     assert rows[1:] == [str(int(code)) for code in ExitCode]
     typed = {line.split()[1] for line in PAGE.read_text().split("`")[1::2] if line.startswith("trunkline ")}
     assert typed - {"TASK"} <= taken_flags().keys()
+
+
+def test_the_page_for_agents_names_every_mark() -> None:
+    """As the value of `mark` is spelt in the output."""
+    assert [mark.value for mark in StepStatus if f"`{mark.value}`" not in PAGE.read_text().replace("\n", " ")] == []
 
 
 def test_the_page_for_agents_names_every_task() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.domain.health import Health
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.status import State
-from trunkline.domain.step import StepStatus
+from trunkline.domain.step import StepName, StepStatus
 
 _Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -45,6 +47,7 @@ _PR_OR_NULL: _Schema = {"type": ["integer", "null"], "minimum": 1}
 """Of an entry: null while it has no pull request."""
 _KEY: _Schema = {"type": ["integer", "string", "null"]}
 """An entry: its pull request or, while it has none, its branch."""
+_STEP: _Schema = {"enum": [name.value for name in StepName]}
 _OUTCOME = _object(
     {
         "label": _TEXT,
@@ -54,7 +57,7 @@ _OUTCOME = _object(
         "data": _ANY,
         "seconds": _NUMBER,
     },
-    {"step": _TEXT, "pr": _PR, "branch": _TEXT},
+    {"step": _STEP, "pr": _PR, "branch": _TEXT},
 )
 _GATE = {
     "type": "object",
@@ -77,13 +80,18 @@ _ERROR: _Schema = {
         "log": _TEXT,
     },
 }
-_PLAN = _object({"task": _TEXT, "pr": _KEY, "steps": _list(_ANY)})
+_HEALTH: _Schema = {"enum": [health.name.lower() for health in Health]}
+_PLANNED = _object(
+    {"step": _STEP, "description": _TEXT, "commands": _TEXTS, "mutates": _FLAG, "skipped": _FLAG},
+    {"pr": _PR, "branch": _TEXT},
+)
+_PLAN = _object({"task": _TEXT, "pr": _KEY, "steps": _list(_PLANNED)})
 _RUN = _object(
     {"id": _TEXT, "task": _TEXT, "state": _TEXT, "what": _TEXT, "why": _TEXT, "worktree": _TEXT, "next": _TEXTS}
 )
 _PULL = _object(
     {
-        "state": _TEXT,
+        "state": {"enum": [state.value for state in PrState]},
         "url": _TEXT,
         "draft": _FLAG,
         "base": _TEXT,
@@ -229,7 +237,7 @@ _OWN: dict[str, dict[str, _Schema]] = {
             )
         )
     },
-    "doctor": {"findings": _list(_object({"about": _TEXT, "message": _TEXT, "health": _TEXT, "fix": _TEXT}))},
+    "doctor": {"findings": _list(_object({"about": _TEXT, "message": _TEXT, "health": _HEALTH, "fix": _TEXT}))},
     "gates": {
         "entries": _list(
             _object(
