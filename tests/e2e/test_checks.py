@@ -138,7 +138,7 @@ def test_what_fails_is_shown_with_file_line_and_code(landing: Landing, file: Pat
 
 
 def test_what_is_no_pattern(landing: Landing, file: Path) -> None:
-    """It is stack.toml that is wrong, not the entry: exit 2."""
+    """An error in stack.toml is not one of the entry: exit 2."""
     file.write_text(stack('[[entry.check]]\nkind = "pattern"\nname = "a"\npattern = "foo((("\nexpect = "absent"\n'))
     refused = landing.invoke("checks", "--pr", "519")
     assert refused.code == 2

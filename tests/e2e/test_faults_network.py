@@ -33,7 +33,7 @@ def landing(grounds: Yard) -> Iterator[YardLanding]:
 
 
 def assert_landed_once(landing: Landing) -> None:
-    """It landed, with one push, one change of base, one of the draft state and one note."""
+    """Assert that it landed, with one push, one change of base, one of the draft state and one note."""
     pull = landing.pr(519)
     assert (pull["draft"], pull["base"], pull["state"]) == (False, "main", "OPEN")
     assert pull["body"].startswith(BODY)

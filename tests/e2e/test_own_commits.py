@@ -114,7 +114,7 @@ def test_every_task_gives_one_answer(stack: YardLanding) -> None:
 
 @pytest.mark.parametrize("answer", ["519=HEAD", "nonsense", "HEAD"])
 def test_an_answer_that_does_not_fit_changes_nothing(stack: YardLanding, answer: str) -> None:
-    """It names no commit of the branch, no commit at all, or no entry."""
+    """The answer names no commit of the branch, no commit at all, or no entry."""
     before = stack.world()
     ran = stack.invoke("restack", "--fork-point", answer)
     assert ran.code in {2, 5}, ran.out + ran.err

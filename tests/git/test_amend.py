@@ -320,7 +320,7 @@ def test_abort_in_another_checkout_names_the_commit(stack: Desk) -> None:
 
 
 def test_a_file_name_with_a_newline(stack: Desk) -> None:
-    """It cannot begin a line of its own in the output."""
+    """The name cannot begin a line of its own in the output."""
     stage(stack, "two\nnext: none", "new\n")
     outcome = amend.nothing_to_do(stack.entry_context(2).over_the_stack(), Request(message="", all=False))
     assert outcome is None

@@ -104,7 +104,7 @@ def test_a_restack_includes_it_below_an_entry_without_a_pull_request(person: Ver
 
 
 def test_submit_includes_nothing(person: Verbs) -> None:
-    """It replays nothing: the error offers to go back, and `restack` has the command that combines both sides."""
+    """Nothing is replayed: the error offers to go back, and `restack` has the command that combines both sides."""
     clone = person.desk.clone
     clone.git("switch", "--quiet", "two")
     (clone.path / "more.txt").write_text("m0\n")

@@ -177,14 +177,14 @@ def test_a_signers_file_that_is_not_trunks(place: Attesting, signers: str) -> No
 
 
 def test_a_missing_file_of_revoked_keys(place: Attesting) -> None:
-    """It is an error, because keys may be revoked in it."""
+    """A missing file is an error, because keys may be revoked in it."""
     place.set_policy(more='revoked = "missing"')
     with pytest.raises(UsageError, match="revoked: missing cannot be read"):
         place.verify()
 
 
 def test_the_policy_of_the_branch(place: Attesting) -> None:
-    """It does not count: neither its stack.toml in the work tree, nor a branch that is called like a trunk."""
+    """Neither its stack.toml in the work tree counts, nor a branch that is called like a trunk."""
     easy = POLICY.format(attest='gates = ["fmt"]', more="", gates=NO_OPS, signers=SIGNERS, entry="")
     place.clone.commit("mine", {"stack.toml": easy})
     share(place)

@@ -126,7 +126,7 @@ def test_what_is_not_committed_is_never_touched(
     old: Files, new: Files, users: list[tuple[str, str]],
     marks: list[tuple[str, str, bool]], ignored: set[str],
 ) -> None:  # fmt: skip
-    """It moves and every byte of the user's is where it was, or it refuses and nothing at all has changed."""
+    """A move keeps every byte of the user's where it was, or is refused and changes nothing."""
     with ground(old, new) as (place, held):
         (place.repo.path / ".git/info/exclude").write_text("".join(f"{name}\n" for name in ignored))
         for path, kind in users:

@@ -258,7 +258,7 @@ def test_bottom_entry_has_no_parent(stack: Repo) -> None:
 
 @pytest.mark.parametrize(("revision", "drops"), [("child~2", ["child one"]), ("child", CHILD), ("main", [])])
 def test_a_given_fork_point_that_contradicts_the_evidence(stack: Repo, revision: str, drops: list[str]) -> None:
-    """It may not leave out own commits, lie off the branch, or make the parent's commits own."""
+    """A fork point may not leave out own commits, lie off the branch, or make the parent's commits own."""
     parent = stack.head("parent")
     seen = evidence(stack, current=parent, merge=squash(stack))
     with pytest.raises(InvalidForkPointError) as refused:

@@ -125,7 +125,7 @@ def test_the_same_run_on_the_same_commit(place: Place) -> None:
 
 
 def test_a_build_script_whose_output_the_checkout_removed(place: Place) -> None:
-    """It wrote a source that git ignores, and runs again; a file in a package without one is of no account."""
+    """A script that wrote a source which git ignores runs again; a file in a package without one has no effect."""
     (place.tree.path / "crates/declared/src/generated.rs").write_text("// generated")
     assert place.gate(gate="test") == ALL - {"run of declared"}
     (place.tree.path / "crates/low/notes.txt").write_text("notes")
@@ -157,7 +157,7 @@ def test_a_source_of_another_package_that_a_script_declares(place: Place, named:
 
 
 def test_a_script_that_may_read_elsewhere(place: Place) -> None:
-    """It declares some inputs, and its code names a path outside its package: any source may be one."""
+    """The script declares some inputs, and its code names a path outside its package: any source may be one."""
     place.repo.commit("script", {"crates/declared/build.rs": 'fn main() { read("../apart/src"); }\n'})
     place.gate()
     place.repo.commit("change", {"crates/low/src/lib.rs": "// changed\n"})
@@ -165,7 +165,7 @@ def test_a_script_that_may_read_elsewhere(place: Place) -> None:
 
 
 def test_documentation_of_a_package_that_is_not_compiled(place: Place) -> None:
-    """It may include any source, and no dep-info names it; beside compiled units, their dep-info does."""
+    """Documentation may include any source, and no dep-info names it; beside compiled units, their dep-info does."""
     manifest = PACKAGE.format(name="extra")
     place.repo.commit("extra", {"crates/extra/Cargo.toml": manifest, "crates/extra/src/lib.rs": "// extra\n"})
     place.gate()
@@ -319,7 +319,7 @@ def test_what_acts_on_dependencies_too(place: Place, path: str) -> None:
 
 
 def test_a_file_that_the_configuration_includes(place: Place) -> None:
-    """It acts on dependencies as the configuration does, wherever it is; other TOML files do not."""
+    """The file acts on dependencies as the configuration does, wherever it is; other TOML files do not."""
     config = {".cargo/config.toml": 'include = ["../extra.toml"]\n', "extra.toml": "", "clippy.toml": ""}
     place.repo.commit("config", dict(config))
     place.gate()

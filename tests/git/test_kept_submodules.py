@@ -82,7 +82,7 @@ def test_edits(paused: Desk, name: str) -> None:
 
 
 def test_an_untouched_submodule(paused: Desk) -> None:
-    """It is removed with the work tree: its remote has everything."""
+    """The submodule is removed with the work tree: its remote has everything."""
     assert paused.abort() is not None
     assert kept(paused) == []
 

@@ -177,7 +177,7 @@ def test_a_parent_rebased_by_others_that_landed_through_another(monkeypatch: pyt
     [("here", "head of #1"), ("absent", "head of #1"), ("behind", "trunk"), ("with a merge of trunk", "trunk")],
 )
 def test_the_command_that_makes_an_entry_linear(staged: Stage, local: str, side: str) -> None:
-    """It takes the remote's head, and neither commits of #1 nor of trunk become the entry's own."""
+    """The command takes the remote's head, and neither commits of #1 nor of trunk become the entry's own."""
     staged.trunk_moves()
     base = staged.trunk_tip() if side == "trunk" else staged.fork(2)
     if local == "with a merge of trunk":
@@ -219,7 +219,7 @@ def test_an_answer_that_changes_nothing_is_not_asked_for_again(staged: Stage) ->
 
 
 def test_an_entry_that_was_merged_into_this_one_is_no_parent(staged: Stage) -> None:
-    """It sat on this entry, so its head holds this entry's commits; stack.toml lists it below since then."""
+    """The merged entry sat on this one, so its head has this one's commits; stack.toml lists it below since."""
 
     def merge(repo: Repo) -> None:
         repo.git("merge", "--quiet", "--squash", "origin/e2")

@@ -47,7 +47,7 @@ def test_what_sits_on_it_goes_on_as_after_a_merge(stack: Desk) -> None:
 
 
 def test_rebase_of_the_entry_above(stack: Desk) -> None:
-    """It names since which commit trunk has the changes."""
+    """The message names the commit since which trunk has the changes."""
     release(stack)
     assert stack.rebase(2).error is None, stack.quiet.lines
     released = stack.hub.bare.git("rev-parse", "--short=7", "main~1")
@@ -91,7 +91,7 @@ def merge_into_one(stack: Desk, *how: str) -> None:
 
 
 def test_merged_into_the_entry_below(stack: Desk) -> None:
-    """It lands with that one: until then #3 waits for it, afterwards #3 sits on trunk without its commits."""
+    """The entry lands with that one: until then #3 waits for it, afterwards #3 sits on trunk without its commits."""
     merge_into_one(stack)
     with pytest.raises(Refused, match="#1 below is not merged yet"):
         stack.rebase(3)

@@ -162,7 +162,7 @@ def test_a_dry_run_of_absorb_names_each_hunk_once(person: Typist) -> None:
 
 
 def test_a_title_over_the_limit_of_github(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is shortened, which the plan says, and the description begins with the whole of it."""
+    """The plan names the shortened title, and the description begins with the whole one."""
     person.desk.own_stack(monkeypatch, 3)
     subject = f"three {'x' * 300}"
     file = person.desk.root / "stack.toml"
@@ -237,7 +237,7 @@ def test_notes_behind_a_symbolic_ref(person: Typist, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("task", ["gates", "checks", "fmt"])
 def test_a_step_of_an_entry_without_any_branch(person: Typist, task: str) -> None:
-    """It is refused before a run begins, and so is its dry run."""
+    """The step is refused before a run begins, and so is its dry run."""
     person.desk.hub.bare.git("update-ref", "-d", "refs/heads/two")
     person.desk.clone.git("branch", "--quiet", "-D", "two")
     person.desk.clone.git("fetch", "--quiet", "--prune")
@@ -254,7 +254,7 @@ def test_gates_of_an_entry_without_a_pull_request(person: Typist, monkeypatch: p
 
 
 def test_a_push_that_was_refused(person: Typist) -> None:
-    """It changed nothing, and `continue` would be refused likewise: `status` shows the entry, and no open run."""
+    """The push changed nothing, and `continue` would be refused, too: `status` shows the entry, and no open run."""
     person.desk.push_commit("one", "theirs", {"theirs.txt": "1\n"})
     person.desk.clone.git("switch", "--quiet", "one")
     person.desk.clone.commit("mine", {"mine.txt": "1\n"})

@@ -116,7 +116,7 @@ def test_a_run_is_ended_inside_the_work_tree_of_its_conflict(
 
 
 def test_an_entry_below_is_a_draft(person: Typist) -> None:
-    """It is landed first."""
+    """The entry below is landed first."""
     person.follow(person("invoke rebase --pr 2"), "planning/merged.py:merged_below", "invoke rebase --pr 1")
 
 
@@ -188,7 +188,7 @@ def test_names_that_are_none(person: Typist) -> None:
 
 
 def test_another_task_while_a_run_is_paused(person: Typist) -> None:
-    """It names the run and how it goes on; the abort ends it, and then the task begins."""
+    """The error names the run and how it goes on; the abort ends it, and then the task begins."""
     person.desk.conflict(2)
     assert person("invoke restack").code == 3
     person.follow(person("invoke rebase --pr 2"), GOING_ON, "invoke abort")
@@ -469,7 +469,7 @@ def test_ready_of_an_entry_on_an_open_one(person: Typist) -> None:
 
 
 def test_ready_of_an_entry_whose_branch_was_deleted(person: Typist) -> None:
-    """It is refused at once: GitHub keeps the old head, so waiting for another one would not end."""
+    """The task is refused at once: GitHub keeps the old head, so waiting for another one would not end."""
     person.desk.hub.bare.git("update-ref", "-d", "refs/heads/two")
     refused = person("invoke ready --pr 2 --yes")
     assert refused.code == 5
@@ -538,7 +538,7 @@ def test_trunk_without_a_stack_file(person: Typist) -> None:
 
 
 def test_a_stack_file_outside_of_the_work_tree(person: Typist, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is copied into the work tree, where `init --track` finds it tracked."""
+    """The file is copied into the work tree, where `init --track` finds it tracked."""
     person.desk.own_stack(monkeypatch)
     refused = person("invoke init --track")
     assert refused.code == 2

@@ -41,7 +41,7 @@ def test_rebased_twice_before_a_push_is_only_rebased(stack: Desk) -> None:
 
 
 def test_a_commit_amended_between_two_rebases_is_named(stack: Desk) -> None:
-    """It is not what the pull request showed, although the last rebase left it alone."""
+    """The commit is not what the pull request showed, although the last rebase left it alone."""
     rebase_unpushed(stack, 1)
     stack.clone.git("switch", "--quiet", "one")
     stack.clone.commit("one 3", {"more.txt": "1\n"})

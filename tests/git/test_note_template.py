@@ -65,7 +65,7 @@ def test_a_file_that_git_does_not_track_is_a_persons_own(repo: Repo) -> None:
 
 
 def test_a_branchs_own_template_is_not_used(repo: Repo) -> None:
-    """It is code that only the pull request has."""
+    """The branch's template is code that only the pull request has."""
     repo.commit("start")
     repo.git("switch", "--quiet", "-c", "feature")
     repo.commit("template", {NAME: "the branch's"})

@@ -131,7 +131,7 @@ CASES = [(name, way) for number, name in enumerate(SITUATIONS) for way in rotate
 
 @pytest.mark.parametrize(("name", "way"), CASES)
 def test_a_paused_run_ends(monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
-    """It ends, or the commands that are printed end it; no commit is lost."""
+    """The run ends, or the commands that are printed end it; no commit is lost."""
     with verbs(monkeypatch) as at:
         at.desk.conflict(2)
         assert at.type("invoke restack").code == 3

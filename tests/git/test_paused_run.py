@@ -502,7 +502,7 @@ def test_abort_after_the_push_when_github_is_down_waits_for_it(stack: Desk) -> N
 
 
 def test_abort_local_leaves_what_was_pushed(stack: Desk) -> None:
-    """It sends no request to GitHub or the remote, restores local branches, and names what it left."""
+    """The abort sends no request to GitHub or the remote, restores local branches, and names what it left."""
     stack.trunk_commits("trunk", {"trunk.txt": "x\n"})
     before = stack.tips()
     _stop_after_push(stack)

@@ -120,7 +120,7 @@ def test_a_ref_that_git_cannot_write(repo: Repo, held: RepositoryLock, monkeypat
 def test_a_remote_that_shows_a_push_late_is_read_again(
     repo: Repo, remote: Repo, held: RepositoryLock, monkeypatch: pytest.MonkeyPatch, lags: int
 ) -> None:
-    """It accepted the push and shows the old tip for a while: one push, no error."""
+    """The remote accepted the push and shows the old tip for a while: one push, no error."""
     planned, ours = repo.head(), repo.commit("ours", {"b": "1\n"})
     listed, stale = refs.list_remote, iter([{branch_ref(ONE): planned}] * lags)
     monkeypatch.setattr(refs, "list_remote", lambda *args: next(stale, None) or listed(*args))

@@ -213,12 +213,12 @@ def older_failure(ground: GateWorkspace) -> None:
 
 
 def only_failure(ground: GateWorkspace) -> None:
-    """It failed."""
+    """A failure."""
     ground.instead(exit_code=1)
 
 
 def from_the_future(ground: GateWorkspace) -> None:
-    """It says that it has not begun yet."""
+    """A time of start that has not come yet."""
     ground.instead(started="2099-01-01T00:00:00+00:00")
 
 
@@ -242,7 +242,7 @@ def other_environment(ground: GateWorkspace) -> None:
 
 
 def other_tree(ground: GateWorkspace) -> None:
-    """It is of another tree."""
+    """A receipt of another tree."""
     ground.instead(tree="1" * 40)
 
 

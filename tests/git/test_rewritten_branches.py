@@ -143,7 +143,7 @@ def test_a_parent_rebuilt_by_reset_and_commit_after_an_unpushed_restack(
 
 
 def test_a_commit_made_on_the_wrong_branch_and_moved_up_stays_own(stack: Desk) -> None:
-    """It was taken back from the parent, which then went on: it belongs to the child that holds it."""
+    """The commit was taken back from the parent, which then went on: it belongs to the child that holds it."""
     clone = stack.clone
     stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
     assert restack.run(stack.stack_context(skip=frozenset({StepName.PUSH}))).error is None

@@ -300,7 +300,7 @@ def several(repo: Repo, *open_pulls: OpenPullRequest) -> Any:
 
 @pytest.mark.parametrize("drop", [False, True])
 def test_a_landed_stack_beside_others(repo: Repo, drop: bool) -> None:  # noqa: FBT001
-    """It is marked, or dropped on request: tasks then take the open one without --stack, and this one by name."""
+    """A landed stack is marked, or dropped on request: tasks then take the open one, and this one by its name."""
     repo.commit("start", {"a.txt": "0\n"})
     path = repo.path / "stack.toml"
     path.write_text(SEVERAL)
@@ -321,7 +321,7 @@ def test_a_landed_stack_beside_others(repo: Repo, drop: bool) -> None:  # noqa: 
 
 
 def test_the_successor_of_a_named_stack(repo: Repo) -> None:
-    """It is a stack of its own, named after its top branch; the landed one keeps its entries."""
+    """The successor is a stack of its own, named after its top branch; the landed one keeps its entries."""
     repo.commit("start", {"a.txt": "0\n"})
     (repo.path / "stack.toml").write_text(SEVERAL)
     now = several(

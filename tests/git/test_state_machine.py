@@ -289,7 +289,7 @@ class Landing(RuleBasedStateMachine):
             self._landed()
 
     def _landed(self) -> None:
-        """Promise 3: each own commit exactly once, in order, on trunk; here and there the same."""
+        """Assert that trunk has each own commit exactly once, in order, and that both sides are the same."""
         tip = self.hub.tip("two")
         assert self.hub.bare.subjects(f"main..{tip}") == self.own
         assert self.clone.refs()["refs/heads/two"] == tip
@@ -297,7 +297,7 @@ class Landing(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_discarded(self) -> None:
-        """Promises 1 and 5: whatever the remote branch ever held is reachable there or from a ref of the user's."""
+        """Each commit that the remote branch ever held is reachable there or from a ref of the user's."""
         wanted = self.cache | {self.hub.tip("two")}
         self.cache = wanted
         kept = set(self.clone.refs().values())
@@ -308,7 +308,7 @@ class Landing(RuleBasedStateMachine):
 
     @invariant()
     def the_checkout_is_untouched(self) -> None:
-        """Promise 2: the user stays on main, clean."""
+        """The user stays on main, clean."""
         first, *changes = self.clone.git("status", "--porcelain", "--branch").splitlines()
         assert first.startswith("## main")
         assert not changes

@@ -142,7 +142,7 @@ def test_the_next_stack_begins(
 
 
 def test_a_stack_file_that_changes_while_it_is_compared(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is written under the lock, and only if it is what was compared."""
+    """The file is written under the lock, and only if it is what was compared."""
     stack.own_stack(monkeypatch)
     git = top_of(stack.clone.adapter)
     seen = init.PullRequestStacks(

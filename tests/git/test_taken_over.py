@@ -166,7 +166,7 @@ def test_a_commit_that_others_added_while_rebasing_is_taken_over(stack: Desk) ->
 
 
 def test_a_commit_that_others_amended_is_named(stack: Desk) -> None:
-    """It is another version of the user's commit, not the same one with another id."""
+    """The amended commit is another version of the user's, not the same one with another id."""
     author = stack.author
     author.git("fetch", "--quiet", "origin")
     author.git("switch", "--quiet", "--detach", "origin/three")
@@ -267,7 +267,7 @@ def test_commits_that_others_removed_and_the_user_put_back(stack: Desk) -> None:
 
 
 def test_an_undo_of_a_run_whose_pull_request_was_merged_since(stack: Desk) -> None:
-    """It names that, and the next command shows the stack; to fetch would change nothing."""
+    """The error names the merge, and the next command shows the stack; to fetch would change nothing."""
     stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
     restacked(stack)
     stack.merge(3)

@@ -69,7 +69,7 @@ def test_submit_numbers_and_renumbers(stack: Desk) -> None:
 
 
 def test_a_title_of_ones_own_stays(stack: Desk) -> None:
-    """It does not follow the pattern: it is named, with the command that numbers it."""
+    """A title that does not follow the pattern is named, with the command that numbers it."""
     stack.hub.titles[3] = "A better one"
     assert submit.run(stack.stack_context()).error is None
     assert stack.hub.titles == {**AFTER, 3: "A better one"}

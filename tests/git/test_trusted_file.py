@@ -45,7 +45,7 @@ def test_a_name_that_differs_in_case(clone: Repo) -> None:
 
 
 def test_the_users_own_file(clone: Repo) -> None:
-    """It is in no commit and not in the index, so it came with no branch."""
+    """The file is in no commit and not in the index, so it came with no branch."""
     (clone.path / "stack.toml").write_text(OWN)
     found = reading.read(clone.path / "stack.toml")
     assert trust.effective(clone.adapter, found) is found

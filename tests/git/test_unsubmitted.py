@@ -46,7 +46,7 @@ def test_status_names_submit(top: Desk) -> None:
 
 
 def test_restack_moves_it_and_pushes_the_rest(top: Desk) -> None:
-    """It moves with the others; only branches of pull requests are pushed; undo takes all of it back."""
+    """The entry moves with the others; only branches of pull requests are pushed; undo takes all of it back."""
     before = top.tips()
     top.trunk_commits("trunk moves", {"t.txt": "t\n"})
     planned = restack.plan(top.stack_context(skip=NO_CARGO)).plan

@@ -164,7 +164,7 @@ def test_trunk_was_merged_into_every_branch_by_hand(monkeypatch: pytest.MonkeyPa
 
 
 def test_undo(stack: Desk) -> None:
-    """It takes the merges back."""
+    """Undo takes the merges back."""
     old = stack.remote_tips()
     stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
     restack(stack)

@@ -141,7 +141,7 @@ def test_a_branch_that_the_user_is_rebasing_is_left_alone(
 
 
 def test_a_pick_that_became_empty_is_left_alone(stack: Desk) -> None:
-    """It stopped with a clean work tree; the branch does not move beneath it, and the printed command ends it."""
+    """The rebase stopped with a clean work tree; the branch does not move, and the printed command ends it."""
     clone = stack.clone
     clone.git("switch", "--quiet", "one")
     clone.git("cherry-pick", "one", check=False)

@@ -37,7 +37,7 @@ def answered(of: Any, capsys: pytest.CaptureFixture[str], **flags: Any) -> Any:
 
 @pytest.mark.parametrize("task", sorted(taken_flags()))
 def test_each_task_has_a_sound_schema(task: str) -> None:
-    """It is one, and it is strict: a key that is not in it is an error."""
+    """Each schema is valid and strict: a key that is not in it is an error."""
     made = schema_of(task, SCHEMA)
     jsonschema.Draft202012Validator.check_schema(made)
     sound = {

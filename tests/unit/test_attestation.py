@@ -101,7 +101,7 @@ def test_the_toolchain_that_a_command_names(argv: str, standing: str) -> None:
 
 
 def test_a_commit_of_the_same_tree() -> None:
-    """It counts, unless the policy refuses that."""
+    """Receipts of such a commit count, unless the policy refuses that."""
     assert answer(PASS, terms=structs.replace(TERMS, commit=COMMIT)).standing is Standing.ATTESTED
     assert 'rebase is "refuse"' in answer(PASS, terms=structs.replace(TERMS, commit=OTHER)).reason
 
@@ -166,7 +166,7 @@ def test_small_things() -> None:
 
 
 def test_a_commit_status() -> None:
-    """It names signer and receipt, and is true if that receipt attests the gate."""
+    """The status names signer and receipt, and is true if that receipt attests the gate."""
     outcome = GateOutcome("fmt", Verdict.PASSED, toolchain="rustc 1.95.0", signer="ada@x", receipt="89abcdef0123")
     text = status_text(outcome)
     assert text == "passed, signed by ada@x, receipt 89abcdef0123, rustc 1.95.0"

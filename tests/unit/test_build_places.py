@@ -69,7 +69,7 @@ def test_a_gate_that_builds_elsewhere(top: Path, argv: str, env: dict[str, str],
 
 
 def test_a_name_that_no_file_system_has(top: Path) -> None:
-    """It stops neither this commit nor the next one in the same work tree."""
+    """The name stops neither this commit nor the next one in the same work tree."""
     configured(top, f'[build]\ntarget-dir = "{"x" * 300}"\n')
     assert build_places.locations(top, "rust") == ("rust/target", "x" * 300)
     assert build_places.linked(top, "rust") == ""

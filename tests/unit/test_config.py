@@ -73,8 +73,8 @@ def test_an_entry_without_a_number(tmp_path: Path) -> None:
     assert found.value.next_commands == ("invoke submit",)
 
 
-def test_the_contracts_example(tmp_path: Path) -> None:
-    """The contract's file becomes one stack, bottom first."""
+def test_two_entries_are_one_stack(tmp_path: Path) -> None:
+    """A file with two entries becomes one stack, bottom first."""
     (tmp_path / "stack.toml").write_text(GOOD)
     (stack,) = validation.load(tmp_path / "stack.toml")
     assert [(entry.pr, entry.branch) for entry in stack.entries] == [
@@ -120,7 +120,7 @@ def test_gates_are_changed_and_added(tmp_path: Path) -> None:
     ],
 )
 def test_a_gate_is_switched_off(tmp_path: Path, tables: str, gates: list[str]) -> None:
-    """It is no gate of the stack any more, and nothing can require it."""
+    """A gate that is off is none of the stack's, and nothing can require it."""
     (tmp_path / "stack.toml").write_text(f"{OFF}{tables}")
     (stack,) = validation.load(tmp_path / "stack.toml")
     assert list(gate_names(stack.gates)) == gates
@@ -359,7 +359,7 @@ def test_whatever_the_tables_hold_only_usage_errors(data: dict[str, object]) -> 
 
 
 def test_the_shipped_schema_is_the_models() -> None:
-    """stack.schema.json is what the model exports, and accepts the contract's example."""
+    """stack.schema.json is what the model exports, and accepts a valid file."""
     shipped = json.loads((Path(validation.__file__).parent.parent / "stack.schema.json").read_text())
     assert shipped == schema.json_schema()
     jsonschema.validate(tomli.loads(GOOD), shipped)

@@ -268,7 +268,7 @@ def test_a_command_line_that_cannot_be_read(
 def test_a_task_without_its_argument_lists_the_choices(
     task: str, listed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is no error: exit code 0, and a command for each."""
+    """The list is no error: exit code 0, and a command for each choice."""
     monkeypatch.setattr("sys.argv", ["trunkline", task])
     with pytest.raises(SystemExit) as ended:
         Program(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", task])
@@ -277,7 +277,7 @@ def test_a_task_without_its_argument_lists_the_choices(
 
 @pytest.mark.parametrize("line", ["add --help", "add -h", "add name --help", "status --help", "switch --help"])
 def test_help_after_the_name_of_a_task(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is no value of a positional argument: `add --help` adds nothing."""
+    """The flag is no value of a positional argument: `add --help` adds nothing."""
     with pytest.raises(SystemExit) as ended:
         Program(name="trunkline", binary="trunkline", namespace=namespace).run(["trunkline", *line.split()])
     assert ended.value.code == 0
@@ -400,7 +400,7 @@ def test_a_list_flag_can_be_repeated(
 def test_an_error_of_the_parser_is_in_words(
     argv: list[str], error: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It shows no object of Invoke."""
+    """The error shows no object of Invoke."""
     monkeypatch.setattr("sys.argv", ["trunkline", *argv])
     with pytest.raises(SystemExit) as ended:
         Program(name="trunkline", namespace=namespace).run(["trunkline", *argv])

@@ -102,7 +102,7 @@ def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_a_question() -> None
 
 @pytest.mark.parametrize(("subject", "asks"), [("trigger", False), ("other words", True)])
 def test_an_empty_commit_with_a_new_date_is_the_parents(subject: str, *, asks: bool) -> None:
-    """It has no patch id, so subject, author name and mail identify it in the rewritten parent."""
+    """Subject, author name and mail identify a commit without a patch id in the rewritten parent."""
     p1, own = line("p1", "c1")
     trigger = commit("old", p1.oid, subject="trigger", patch="")
     chain = (p1, trigger, structs.replace(own, parents=(trigger.oid,)))
@@ -433,7 +433,7 @@ def test_a_commit_pushed_to_the_parent_by_mistake_is_asked_about_beside_another_
     ("cut", "drops", "takes"), [("c1", ["c1"], []), ("base", [], ["p1", "p2"]), ("p1", [], ["p2"])]
 )
 def test_a_given_fork_point_never_overrules_object_ids(cut: str, drops: list[str], takes: list[str]) -> None:
-    """It may not leave out own commits, nor make the parent's own."""
+    """A fork point may not leave out own commits, nor make the parent's own."""
     p1, p2, c1, c2 = chain = line("p1", "p2", "c1", "c2")
     assert (c1, c2) == chain[2:]
     parent = Parent("#1", (head(p2, chain),), (p1, p2))
@@ -443,7 +443,7 @@ def test_a_given_fork_point_never_overrules_object_ids(cut: str, drops: list[str
 
 
 def test_a_given_fork_point_off_the_branch_is_invalid() -> None:
-    """It must be a commit of the branch, or what its commits sit on."""
+    """A fork point must be a commit of the branch, or what its commits sit on."""
     with pytest.raises(InvalidForkPointError):
         decide(evidence(line("c1")), given=name("elsewhere"))
 

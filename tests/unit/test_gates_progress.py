@@ -89,7 +89,7 @@ def test_a_bell_after_a_minute(
     rings: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It rings on a terminal only, and only after a long run."""
+    """The bell rings on a terminal only, and only after a long run."""
     monkeypatch.setenv("TERM", "xterm")
     stream = _Stream(terminal=terminal)
     Terminal(stream).gates_ended(seconds)

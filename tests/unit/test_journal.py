@@ -104,7 +104,7 @@ def test_the_same_value_in_other_bytes_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_damaged_journal_is_not_written_to(tmp_path: Path) -> None:
-    """It is read-only from then on, with a message."""
+    """The journal is read-only from then on, with a message."""
     path = written(tmp_path / "s")
     path.write_bytes(path.read_bytes().replace(b'"old": null', b'"old": "x"'))
     with pytest.raises(Refused, match="is damaged"):

@@ -274,7 +274,7 @@ def test_what_reviewers_need_to_look_at_again() -> None:
 
 
 def test_a_template_of_the_users_own() -> None:
-    """It gets the same facts; the commit, which the checklist needs, is in the note in any case."""
+    """The template gets the same facts; the commit, which the checklist needs, is in the note in any case."""
     own = "{% for gate in gates if gate.passed %}{{ gate.name }} {{ gate.seconds }} {% endfor %}{{ next | md }}"
     message = facts(("build", PASSED), ("clippy", None), next="<!-- x -->")
     note = written(message, Template("note.md.j2", own))
@@ -325,7 +325,7 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
 
 
 def test_a_template_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is ended by the limit on processor time, and by the clock where there is none."""
+    """The limit on processor time ends it, and the clock where there is none."""
     message = facts(("build", PASSED))
     hurried = "from trunkline.report import bounded; bounded.CPU_SECONDS = 1; bounded.main()"
     monkeypatch.setattr(note_template, "_PROGRAM", hurried)

@@ -168,7 +168,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("why", "make"), KINDS.items(), ids=KINDS)
 def test_what_is_no_file_is_not_waited_for(repo: Repo, monkeypatch: pytest.MonkeyPatch, why: str, make: Any) -> None:
-    """It is found and named, not passed over for one in a directory above."""
+    """Such a path is found and named, not passed over for one in a directory above."""
     monkeypatch.chdir(repo.path)
     (repo.path / "stack.toml").write_text(HEAD + ONE)
     inner = repo.path / "inner"

@@ -120,7 +120,7 @@ def test_every_key_of_an_entry_is_policy_unless_it_is_listed(model: Any) -> None
     "text", ["entry = 1", 'entry = "x"', "entry = [1, 2]", "stack = {a = 1}", "stack = [{entry = [{}]}]", "gates = 1"]
 )
 def test_a_file_that_is_no_stack_has_a_policy_all_the_same(text: str) -> None:
-    """It is compared before anybody has validated it."""
+    """The file is compared before it is validated."""
     data = tomli.loads(text)
     assert len(policy.digest(policy.policy_of(data))) == 64
     assert isinstance(policy.entries_of(data), dict)

@@ -74,6 +74,6 @@ def test_settings_that_cannot_be_read_stop_the_program(
 
 
 def test_a_fifo_is_no_settings_file(tmp_path: Path) -> None:
-    """It would wait for a writer."""
+    """A FIFO would wait for a writer."""
     subprocess.run(["mkfifo", str(tmp_path / "invoke.yaml")], check=True)
     assert not dry(tmp_path)

@@ -107,7 +107,7 @@ def attack(jail: Jail, script: str) -> None:
 
 
 def test_an_honest_command_works(jail: Jail) -> None:
-    """It reads the sources, writes its target directory, starts programs and threads."""
+    """The command reads the sources, writes its target directory, starts programs and threads."""
     (jail.tree / "source").write_text("source")
     ran = jail.run('cat source && echo made > "$TARGET/made" && ls /usr/bin | sort | head -1 && echo $(nproc)')
     assert ran.returncode == 0, ran.stderr
@@ -249,7 +249,7 @@ def test_read_the_keyring_of_the_kernel(jail: Jail) -> None:
 
 
 def test_type_into_the_terminal(jail: Jail) -> None:
-    """It has no controlling terminal."""
+    """The command has no controlling terminal."""
     assert not jail.succeeds("exec 9<>/dev/tty")
 
 

@@ -97,6 +97,6 @@ def test_line_endings_stay() -> None:
     ],
 )
 def test_an_inline_array_is_refused(text: str) -> None:
-    """It cannot be changed entry by entry; the error shows the form to use instead."""
+    """An inline array cannot be changed entry by entry; the error shows the form to use instead."""
     with pytest.raises(UsageError, match="inline array"):
         writing.require_tables(text)

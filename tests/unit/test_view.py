@@ -155,7 +155,7 @@ def test_a_printed_rebase_takes_uncommitted_changes_along() -> None:
 
 
 def test_verified_commit_of_an_entry_merged_as_is() -> None:
-    """It has the tree of the merge while the branch is at the chosen head; else the local tip."""
+    """The commit has the tree of the merge while the branch is at the chosen head; else it is the local tip."""
     choice = MergeChoice(TWO, TRUNK, NEW, "", 0, ())
     decided = Decisions().with_merge(PrNumber(2), choice)
     assert view(2, pull(2), decisions=decided).verified_commit() == NEW

@@ -100,7 +100,7 @@ def attested(*, merged: bool = False, fallback: bool = False, policy: AttestSett
 
 @pytest.mark.parametrize("fallback", ["", "run"])
 def test_the_workflow_that_verifies_receipts(tmp_path: Path, fallback: str) -> None:
-    """It is valid, may only read, names no secret, pins its actions; the required check keeps its name."""
+    """The workflow is valid, may only read, names no secret, pins its actions; the required check keeps its name."""
     text = attested(fallback=bool(fallback))
     made = yaml.safe_load(text)
     assert made["permissions"] == {}

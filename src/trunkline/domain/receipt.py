@@ -146,7 +146,7 @@ class GateOutcome:
 
     @property
     def proven(self) -> bool:
-        """It passed and verified something: a test gate that ran no test proves nothing."""
+        """A pass that verified something: a test gate that ran no test proves nothing."""
         return self.verdict is Verdict.PASSED and self.tests != 0
 
     @property
@@ -272,7 +272,7 @@ class Receipt:
 
     @property
     def passed(self) -> bool:
-        """It is a pass."""
+        """A pass, even one that verified nothing."""
         return self.exit_code == self.expects and not self.lacked
 
     @property

@@ -33,7 +33,7 @@ class NewCommit(msgspec.Struct, frozen=True):
 
     @property
     def keeps_source(self) -> bool:
-        """It holds the change of its source and nothing else, with the same message, in its own entry."""
+        """A commit with the change of its source and nothing else, with the same message, in its own entry."""
         return not self.moved and self.changes == (self.source,) and self.message in {None, self.source.message}
 
 

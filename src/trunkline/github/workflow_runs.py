@@ -21,7 +21,7 @@ class WorkflowRun(Resource, frozen=True):
 
     @property
     def is_completed(self) -> bool:
-        """It has ended."""
+        """A run that has ended."""
         return self.status == "completed"
 
 
@@ -36,7 +36,7 @@ class Job(Resource, frozen=True):
 
     @property
     def is_completed(self) -> bool:
-        """It has ended."""
+        """A run that has ended."""
         return self.status == "completed"
 
     @property

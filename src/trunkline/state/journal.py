@@ -93,17 +93,17 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def changed(self) -> bool:
-        """It logged the intent of a change, made or not."""
+        """A logged intent of a change, made or not."""
         return self.last(records.Intent) is not None
 
     @property
     def is_held(self) -> bool:
-        """It waits for the user: it is paused, or its abort is not finished."""
+        """A run that waits for the user: it is paused, or its abort is not finished."""
         return self.state == "aborting" or self.pause is not None
 
     @property
     def is_half_rewritten(self) -> bool:
-        """It stopped between the moves of a rewrite, whose new commits this journal alone names."""
+        """A run that stopped between the moves of a rewrite, whose new commits this journal alone names."""
         rewrites = self.started is not None and (bool(self.started.rewrites) or self.started.added is not None)
         return rewrites and self.changed and self.state in {"failed", "interrupted"}
 
