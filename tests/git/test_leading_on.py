@@ -353,7 +353,7 @@ def test_a_diverged_entry_above_an_open_one(person: Typist) -> None:
     clone.commit("mine", {"mine.txt": "1\n"})
     clone.git("fetch", "--quiet")
     refused = person.follow(
-        person("invoke status"), "domain/status.py:next_command", "invoke restack --dry-run", code=5
+        person("invoke status"), "domain/status.py:_unblocking", "invoke restack --dry-run", code=5
     )
     clone.git(*argv_of(refused.next[0])[1:])
     assert person("invoke restack --dry-run").code == 0

@@ -678,6 +678,8 @@ ELSEWHERE: dict[str, str] = {
     "domain/stack.py:Entry.no_pull_request": "tests/git/test_unsubmitted.py::test_tasks_of_one_entry",
     "domain/status.py:_ready_behind_trunk": "tests/git/test_next_commands.py::"
     "test_status_of_a_ready_entry_behind_trunk",
+    "domain/status.py:_unblocking": "tests/git/test_leading_on.py::test_a_diverged_entry_above_an_open_one",
+    "domain/status.py:reordered": "tests/unit/test_status.py::test_entries_in_another_order_than_on_github",
     "domain/status.py:_alone": "tests/git/test_unsubmitted.py::test_status_names_submit",
     "operations/stack_file.py:require_own": "tests/git/test_leading_on.py::test_an_addition_to_a_tracked_stack_file",
     "operations/stack_file.py:fill_in": LOOKS,
