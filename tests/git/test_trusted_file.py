@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,29 @@ def test_the_users_own_file(clone: Repo) -> None:
     (clone.path / "stack.toml").write_text(OWN)
     found = reading.read(clone.path / "stack.toml")
     assert trust.effective(clone.adapter, found) is found
+
+
+@pytest.mark.parametrize("opened", ["stack.toml", "."])
+def test_a_file_that_every_user_can_write(clone: Repo, tmp_path: Path, opened: str) -> None:
+    """TRUNKLINE_STACK_FILE names a file outside of the checkout; another user could say what runs, or replace it."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "stack.toml").write_text(OWN)
+    (own / opened).chmod(0o777)
+    with pytest.raises(Refused, match="can be written by every user") as refused:
+        trust.effective(clone.adapter, reading.read(own / "stack.toml"))
+    assert refused.value.next_commands == (f"chmod o-w {own / opened}",)
+    (own / opened).chmod(0o775)
+    assert trust.effective(clone.adapter, reading.read(own / "stack.toml")).text == OWN
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_file_of_another_user(clone: Repo, tmp_path: Path) -> None:
+    """Another user has put it into /tmp before."""
+    (tmp_path / "stack.toml").write_text(OWN)
+    os.chown(tmp_path / "stack.toml", 1234, 1234)
+    with pytest.raises(Refused, match="belongs to user 1234"):
+        trust.effective(clone.adapter, reading.read(tmp_path / "stack.toml"))
 
 
 def test_a_fork_as_origin_that_was_never_fetched(clone: Repo, tmp_path: Path) -> None:

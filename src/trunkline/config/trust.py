@@ -27,7 +27,7 @@ from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.policy import Difference
 from trunkline.git import refs
 from trunkline.git.git import ANY_REPOSITORY, Git
-from trunkline.system.files import private_directory, replace_bytes
+from trunkline.system.files import private_directory, refuse_file_of_others, replace_bytes
 
 VARIABLE = "TRUNKLINE_TRUST"
 """`checkout`: whatever is checked out is trusted. For CI, whose machine runs the pull request anyway."""
@@ -71,7 +71,10 @@ def effective(git: Git, found: StackText) -> StackText:
     if os.environ.get(VARIABLE) == "checkout" or found.of_trunk:
         return found
     origin = origin_of(git, found)
-    if not origin.tracked or (origin.trunk is not None and origin.trunk.text == found.text):
+    if not origin.tracked:
+        refuse_file_of_others(found.path)
+        return found
+    if origin.trunk is not None and origin.trunk.text == found.text:
         return found
     if origin.trunk is not None and _is_older(git, found, origin):
         older = f"stack.toml is that of {origin.named}: the one that is checked out is an older version of it"

@@ -45,6 +45,25 @@ def owned(path: Path) -> str:
     return f'sudo chown -R "$(id -un)" {name}' if path.lstat().st_uid == 0 else f"ls -la {name}"
 
 
+def refuse_file_of_others(path: Path) -> None:
+    """Refuse a file that says what runs, if another user owns it, or every user could write or replace it.
+
+    Raises:
+        Refused: the error has the command that shows or closes it.
+    """
+    info, name = path.stat(), shlex.quote(str(path))
+    if info.st_uid not in {os.geteuid(), 0}:
+        raise Refused(
+            f"{path} belongs to user {info.st_uid}", why="it says what runs here", next_command=f"ls -l {name}"
+        )
+    if info.st_mode & stat.S_IWOTH:
+        raise Refused(
+            f"{path} can be written by every user", why="it says what runs here", next_command=f"chmod o-w {name}"
+        )
+    for each in (path, path.resolve()):
+        _refuse_open_parents(each)
+
+
 def _refuse_open_parents(path: Path) -> None:
     """Refuse a path below a world-writable directory, unless that is sticky, as /tmp is."""
     for parent in path.absolute().parents:
