@@ -49,7 +49,7 @@ def evidence(
         child=tip, merge_base=base, chain=chain, parents=(Parent("#1", heads, commits, rewritten=bool(older)),),
         clean_merges=frozenset(commit.oid for commit in chain if fork_point_evidence.is_clean_merge(git, commit)),
         absorbed=lambda commits: fork_point_evidence.absorbed(git, commits, trunk),
-        superseded=lambda commits: fork_point_evidence.superseded(git, commits, trunk),
+        superseded=lambda commits, squashes: fork_point_evidence.superseded(git, commits, (trunk, *squashes)),
         similar=lambda one, other: fork_point_evidence.similar(git, one, other),
     )  # fmt: skip
 
@@ -156,6 +156,30 @@ def test_parent_squashed_by_force_push(stack: Repo) -> None:
     stack.git("switch", "--quiet", "main")
     found = decide(evidence(stack, current=stack.head("parent"), older=[old], merge=squash(stack)))
     assert (found.fork, found.questions, subjects(found.own)) == (old, (), CHILD)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_squashed_parent_that_changed_the_same_lines_since(stack: Repo, *, again: bool) -> None:
+    """The squash contains the change, the base not any more; unless the branch applied the change twice."""
+    stack.git("switch", "--quiet", "child")
+    stack.git("reset", "--quiet", "--hard", "child~2")
+    if again:
+        stack.commit("applied", {"same.txt": "1"})
+        stack.commit("reverted", {"same.txt": None})
+    below = stack.head()
+    last = stack.commit("applied", {"same.txt": "1"})
+    stack.commit("child two", {"c-two.txt": "2"})
+    stack.git("switch", "--quiet", "--detach", below if again else "main")
+    if not again:
+        stack.git("merge", "--quiet", "--squash", last)
+    much: dict[str, str | None] = {"same.txt": "1", "much.txt": "more\n" * 50}
+    stack.commit("squashed", much if again else None, author="Mallory")
+    grown = stack.commit("and changed", {"same.txt": "another line"}, author="Mallory")
+    stack.git("switch", "--quiet", "main")
+    stack.git("merge", "--quiet", "--squash", grown)
+    stack.commit("parent", author="Mallory")
+    questions = decide(evidence(stack, current=grown, older=[last], merge=stack.head())).questions
+    assert bool(questions) is again
 
 
 def test_commits_that_cancel_each_other_out_are_a_question(stack: Repo) -> None:

@@ -232,3 +232,19 @@ def test_an_entry_that_was_merged_into_this_one_is_no_parent(staged: Stage) -> N
     staged.write_stack(2, 1, 3)
     staged.take_over()
     assert_known(staged)
+
+
+def test_entries_that_changed_places_before_the_lower_one_grew(staged: Stage) -> None:
+    """Only stack.toml has the new order: the base on GitHub tells which branch sits on which."""
+    staged.write_stack(1, 3, 2)
+    staged.grow(2, {"grown.txt": "1\n"})
+    staged.trunk_moves()
+    assert_known(staged)
+
+
+def test_a_merged_entry_between_two_that_changed_places(staged: Stage) -> None:
+    """So does an entry whose base was merged and taken out."""
+    staged.land(1)
+    staged.write_stack(3, 2)
+    staged.grow(2, {"grown.txt": "1\n"})
+    assert_known(staged)

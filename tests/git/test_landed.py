@@ -63,6 +63,21 @@ def test_it_is_not_rescued(stack: Desk) -> None:
     assert stack.hub.pulls[1].state is PrState.CLOSED
 
 
+def test_one_that_landed_with_the_entry_above_which_took_a_part_back(stack: Desk) -> None:
+    """Merging #1 into trunk would bring the part again, but the merged head of #2 contains the head of #1."""
+    author = stack.author
+    author.git("fetch", "--quiet", "origin")
+    author.git("switch", "--quiet", "--detach", "origin/two")
+    changed = author.git("diff", "--name-only", "origin/main", "origin/one").splitlines()
+    author.commit("without it", {changed[0]: None})
+    author.git("push", "--quiet", "origin", "HEAD:refs/heads/two")
+    stack.clone.git("fetch", "--quiet", "origin")
+    stack.hub.pulls[2].target("main")
+    stack.merge(2)
+    assert stack.restack().error is None, stack.quiet.lines
+    assert stack.hub.bare.subjects("main..three") == ["three 1", "three 2"]
+
+
 def test_half_of_it_on_trunk_is_not_landed(stack: Desk) -> None:
     """One of its commits was picked to trunk: what sits above is not put there without the other."""
     author = stack.author

@@ -2,10 +2,13 @@
 
 Somebody may have applied the changes to trunk, or merged another branch that contains them. GitHub
 shows the pull request as closed, or as merged into the branch of the entry below. It counts as
-landed if merging its head into trunk changes nothing.
+landed if merging its head into trunk changes nothing, or if a pull request that was merged into trunk
+contained its head: that one may have taken some of the changes back.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -27,10 +30,13 @@ def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapsh
         snapshot: the response of GitHub.
         trunk: trunk's tip, present here.
     """
+    into_trunk = [pr for pr in snapshot.pull_requests.values() if pr is not None and _is_in(git, pr, stack, trunk)]
     found = {
         pr.number: replace(pr, state=PrState.MERGED, base=stack.trunk, merge_commit=commit)
         for pr in snapshot.pull_requests.values()
-        if pr is not None and _is_elsewhere(pr, stack) and (commit := _landed_with(git, pr, trunk)) is not None
+        if pr is not None
+        and _is_elsewhere(pr, stack)
+        and (commit := _landed_with(git, pr, trunk) or _contained_in(git, pr, into_trunk)) is not None
     }
     if not found:
         return snapshot
@@ -40,6 +46,22 @@ def recognised(git: Git, stack: Stack, snapshot: Snapshot, trunk: Oid) -> Snapsh
 def _is_elsewhere(pr: PullRequest, stack: Stack) -> bool:
     """Return whether a pull request is closed, or merged into another branch than trunk."""
     return pr.state is PrState.CLOSED or (pr.state is PrState.MERGED and pr.base != stack.trunk)
+
+
+def _is_in(git: Git, pr: PullRequest, stack: Stack, trunk: Oid) -> bool:
+    """Return whether a pull request was merged into trunk, and its head and merge commit are present."""
+    if pr.state is not PrState.MERGED or pr.base != stack.trunk or pr.merge_commit is None:
+        return False
+    return not history.missing(git, [pr.head_oid, pr.merge_commit, trunk]) and history.is_ancestor(
+        git, pr.merge_commit, trunk
+    )
+
+
+def _contained_in(git: Git, pr: PullRequest, merged: Sequence[PullRequest]) -> Oid | None:
+    """Return the merge commit of one of several pull requests that contained this one's head; None: none did."""
+    if history.missing(git, [pr.head_oid]):
+        return None
+    return next((each.merge_commit for each in merged if history.is_ancestor(git, pr.head_oid, each.head_oid)), None)
 
 
 def _landed_with(git: Git, pr: PullRequest, trunk: Oid) -> Oid | None:

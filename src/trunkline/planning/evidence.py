@@ -62,7 +62,7 @@ def gather(view: View, child: Oid) -> Evidence:
         parents=parents,
         clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: absorbed(git, commits, onto),
-        superseded=lambda commits: superseded(git, commits, onto),
+        superseded=lambda commits, squashes: superseded(git, commits, (onto, *squashes)),
         similar=lambda one, other: similar(git, one, other),
         earlier=lambda parent: _earlier(view, branch, parents, parent),
         left_out=lambda parent: _left_out(view, parent),
@@ -121,19 +121,30 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     They are the entries below, other entries that the branch contains, its base branches, and
     trunk.
     """
-    below = tuple(each for each in reversed(view.stack.below(view.entry)) if not is_part_of(view, each))
+    under = tuple(each for each in reversed(view.stack.below(view.entry)) if not is_part_of(view, each))
+    # Entries that changed places in stack.toml alone: the branches still sit on each other as before.
+    below = tuple(each for each in under if not _sits_on(view, each, view.entry))
     if not view.stacked:
-        for entry in below:
+        for entry in under:
             merged_below(view, entry)
     beside = [entry for entry in view.stack.entries if entry not in below and entry != view.entry]
     found = [_parent(view, _heads_of(view, entry), branch) for entry in below]
-    found += [parent for entry in beside if (parent := _contained(view, entry, branch)) is not None]
+    for entry in beside:
+        whole = _sits_on(view, view.entry, entry) and not _sits_on(view, entry, view.entry)
+        parent = _parent(view, _heads_of(view, entry), branch) if whole else _contained(view, entry, branch)
+        found += [parent] if parent is not None else []
     found += _of_base_branches(view, branch)
     if below and not any(head.current and _contains(view.git, branch, head.oid) for head in found[0].heads):
         contained = any(head.holds for parent in found for head in parent.heads)
         found = [_with_reflog(view, parent, branch, replaced_only=contained) for parent in found]
     yield from found
     yield _trunk(view, branch)
+
+
+def _sits_on(view: View, entry: Entry, other: Entry) -> bool:
+    """Return whether an open pull request targets the branch of another entry."""
+    pr = view.world.snapshot.pr(entry.key)
+    return pr is not None and pr.state is PrState.OPEN and pr.base == other.branch
 
 
 def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
@@ -348,14 +359,16 @@ def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:
     return 0
 
 
-def superseded(git: Git, commits: Sequence[Commit], onto: Oid) -> bool:
-    """Return whether commits change files, and nothing when merged into a base as one change.
+def superseded(git: Git, commits: Sequence[Commit], ontos: Sequence[Oid]) -> bool:
+    """Return whether commits change files, and nothing when merged as one change into one of several commits.
 
     An empty commit proves nothing on top; below another one it belongs to the same branch.
     """
     if not commits[-1].patch_id or git.tree(commits[0].parents[0]) == commits[-1].tree:
         return False
-    return absorbed(git, commits, onto) == len(commits)
+    base, tip = commits[0].parents[0], commits[-1].oid
+    merges = ((onto, replay.three_way(git, base=base, ours=onto, theirs=tip)) for onto in ontos)
+    return any(not merge.conflicts and merge.tree == git.tree(onto) for onto, merge in merges)
 
 
 _PAIR = re.compile(r"^\s*\d+:\s+([0-9a-f]{7,64})\s+[=!]\s+\d+:\s+([0-9a-f]{7,64})\b")

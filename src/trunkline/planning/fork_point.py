@@ -8,6 +8,7 @@ a match by similarity (patch id, author, date, subject).
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,7 @@ def nothing_absorbed(_commits: Sequence[Commit]) -> int:
     return 0
 
 
-def nothing_superseded(_commits: Sequence[Commit]) -> bool:
+def nothing_superseded(_commits: Sequence[Commit], _squashes: Sequence[Oid]) -> bool:
     """Return False: the default of `Evidence.superseded` without a repository."""
     return False
 
@@ -103,7 +104,7 @@ class Evidence:
         absorbed: return how many leading commits of a list change nothing when merged into the
             base, as one change.
         superseded: return whether a list of commits changes files, and changes nothing when merged
-            into the base as one change.
+            as one change into the base, or into one of the given commits below it.
         similar: pair commits of two lists by their diffs, as `git range-diff` does.
         earlier: return commits that are the entry's own whatever they are similar to: those of its
             earlier heads that contain a parent's head, and those that replays made; with patch ids.
@@ -117,7 +118,7 @@ class Evidence:
     parents: tuple[Parent, ...] = ()
     clean_merges: frozenset[Oid] = frozenset()
     absorbed: Callable[[Sequence[Commit]], int] = field(default=nothing_absorbed, compare=False)
-    superseded: Callable[[Sequence[Commit]], bool] = field(default=nothing_superseded, compare=False)
+    superseded: Callable[[Sequence[Commit], Sequence[Oid]], bool] = field(default=nothing_superseded, compare=False)
     similar: Callable[[Sequence[Commit], Sequence[Commit]], Mapping[Oid, Oid]] = field(
         default=nothing_similar, compare=False
     )
@@ -222,7 +223,7 @@ class _Decision:
             # The branch may hold several versions of the parent, merged: a run ends below a kept commit of its own.
             below = self.below(*kept)
             gone = [commit for commit in old if commit.oid not in below]
-            gone = [commit for run in commit_runs.lines(gone) for commit in self._unaccounted(run)]
+            gone = [commit for run in commit_runs.lines(gone) for commit in self._unaccounted(parent, run)]
             moved_back = {head.oid for head in parent.heads if head.moved_back}
             left_out = self.evidence.left_out(parent) if gone else frozenset()
             for commit in gone:
@@ -249,10 +250,24 @@ class _Decision:
             found |= certain_versions(version, parent.commits)
         return found
 
-    def _unaccounted(self, run: Sequence[Commit]) -> Sequence[Commit]:
-        """Return a run of vanished commits, without those whose change the base provably contains."""
+    def _unaccounted(self, parent: Parent, run: Sequence[Commit]) -> Sequence[Commit]:
+        """Return a run of vanished commits, without those whose change the parent provably contains."""
         changing = commit_runs.without_empty_top(run)
-        return run[len(changing) :] if commit_runs.is_line(changing) and self.evidence.superseded(changing) else run
+        if not commit_runs.is_line(changing):
+            return run
+        return run[len(changing) :] if self.evidence.superseded(changing, self._squashes(parent, changing)) else run
+
+    def _squashes(self, parent: Parent, run: Sequence[Commit]) -> tuple[Oid, ...]:
+        """Return the commits of a parent that may be a squash of a run, newest first.
+
+        Later commits of the parent may change the same lines, so the base proves less. A change that the branch has
+        twice (applied, reverted and applied again) proves nothing: the parent may contain the other one.
+        """
+        patches = Counter(commit.patch_id for commit in self.evidence.chain)
+        if any(patches[commit.patch_id] > 1 for commit in run):
+            return ()
+        made = (commit for commit in reversed(parent.commits) if commit.oid not in self.by_oid)
+        return tuple(commit.oid for commit in made if commit.patch_id not in patches)
 
     def _others(self, parent: Parent) -> frozenset[Oid]:
         """Return the commits that the current heads of other parents hold."""

@@ -153,11 +153,17 @@ class ObservedStack(msgspec.Struct, frozen=True):
         return self._decided(entry, head, trunks[0], otherwise=len(own))
 
     def _has_other_parents(self, entry: Entry, head: Oid) -> bool:
-        """Return whether a branch contains an entry that is not below, or had a base outside the stack."""
+        """Return whether a branch contains an entry that is not below, or has a base above or outside the stack."""
         git, stack = self.project.git, self.project.stack
         below = stack.below(entry)
-        beside = [self.branches[each.key].head for each in stack.entries if each != entry and each not in below]
-        tips = [tip for tip in beside if tip is not None and tip != head]
+        beside = [each for each in stack.entries if each != entry and each not in below]
+        pr, pulls = self.pulls[entry.key], [self.pulls[each.key] for each in below]
+        if (pr is not None and pr.base in {each.branch for each in beside}) or entry.branch in {
+            each.base for each in pulls if each is not None
+        }:
+            return True
+        heads = [self.branches[each.key].head for each in beside]
+        tips = [tip for tip in heads if tip is not None and tip != head]
         contained = any(history.is_ancestor(git, tip, head) for tip in history.present(git, tips))
         return contained or bool(bases_outside(stack, self.pulls[entry.key]))
 
