@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.repo import Repo
-from trunkline.gates import slots
+from trunkline.domain.receipt import Receipt, Toolchain
+from trunkline.domain.stack import GateSettings
+from trunkline.gates import proof, slots
 from trunkline.git import submodules
+from trunkline.state.receipt_store import Store
 
 LOCAL = ("-c", "protocol.file.allow=always")
 
@@ -153,3 +157,20 @@ def _tree(repo: Repo, *entries: tuple[str, str, str]) -> str:
     argv = ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"]
     done = subprocess.run(argv, cwd=repo.path, input=data, capture_output=True, check=True)
     return done.stdout.decode().strip()
+
+
+def test_a_receipt_of_a_run_without_a_submodule(repo: Repo) -> None:
+    """A pass counts as long as the submodule is missing; nothing is fetched to determine that."""
+    tree = repo.adapter.tree(repo.head())
+    receipt = Receipt(
+        "build", repo.head(), tree, ("true",), {}, (), Toolchain("", ""), "", "none", "2026-01-01T00:00:00+00:00",
+        1.0, 0, "x.log", "", missing=("vendor/library",),
+    )  # fmt: skip
+    Store(repo.adapter.state_dir()).write(receipt, b"")
+    (known,) = proof.known_receipts(repo.adapter, tree, GateSettings()).receipts
+    assert known.receipt == receipt
+    assert known.changed == "the submodule vendor/library was missing when it ran, and is available now"
+    shutil.rmtree(repo.path / ".git/modules")
+    (known,) = proof.known_receipts(repo.adapter, tree, GateSettings()).receipts
+    assert known.changed == ""
+    assert submodules.unavailable(repo.adapter, tree) == {"vendor/library"}

@@ -62,6 +62,7 @@ def answer(
         ({"exit_code": 1, "failure": {"diagnosis": "E0308"}}, "it failed: E0308"),
         ({"tests": 0}, "it ran no test"),
         ({"outside": {"/other": "0"}}, "it was compiled with /other, which is not in the commit"),
+        ({"missing": ("vendor/x",)}, "the submodule vendor/x was missing when it ran"),
         ({"tree": OTHER}, "there is no receipt of this tree"),
         ({"gate": "doc"}, "there is no receipt of this tree"),
     ],

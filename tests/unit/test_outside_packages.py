@@ -66,6 +66,16 @@ def test_links_lead_out_of_the_tree_too(top: Path) -> None:
     assert found(top, "member") == ["other", "third"]
 
 
+def test_links_lead_to_files_and_directories(top: Path) -> None:
+    """Code may read these; a link into the tree, to nothing, or to a large directory is left out."""
+    (top.parents[1] / "data").mkdir()
+    (top.parents[1] / "data/x.txt").write_text("one")
+    (top / "inside.txt").write_text("x")
+    for number, target in enumerate(("../../data/x.txt", "../../data", "inside.txt", "../none", "/")):
+        (top / str(number)).symlink_to(target)
+    assert found(top, *map(str, range(5))) == ["data", "x.txt"]
+
+
 def test_what_is_in_the_tree_or_is_no_package_is_left_out(top: Path) -> None:
     """A path dependency inside, one that is missing, and one on the whole machine."""
     packed(top / "inside")

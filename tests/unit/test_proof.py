@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from trunkline.domain.names import oid
-from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, KnownReceipt, Proof, ReceiptQuery, prove
+from trunkline.domain.proof import UNKNOWN_SIGNER, UNSIGNED, KnownReceipt, Proof, ReceiptQuery, changed_outside, prove
 from trunkline.domain.receipt import Receipt, Toolchain, Verdict
 from trunkline.domain.statement import receipt_of, statement_of
 
@@ -113,7 +113,9 @@ def test_what_stack_toml_demands(query: dict[str, object], receipt: dict[str, ob
 def test_a_package_outside_of_the_repository_that_changed() -> None:
     """A pass or failure with its earlier state is stale."""
     receipt = replace(PASS, outside={"/other": "0"})
-    found = prove(QUERY, [KnownReceipt("a.json", receipt, changed="/other"), *known(replace(PASS, tree=OTHER))])
+    found = prove(
+        QUERY, [KnownReceipt("a.json", receipt, changed=changed_outside("/other")), *known(replace(PASS, tree=OTHER))]
+    )
     assert (found.verdict, found.runs) == (Verdict.STALE, 0)
     assert found.reason.startswith("/other, which it was compiled with, has changed")
     assert prove(QUERY, [KnownReceipt("a.json", receipt)]).verdict is Verdict.PASSED

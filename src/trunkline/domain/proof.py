@@ -63,6 +63,7 @@ class Terms(msgspec.Struct, frozen=True):
             ),
             (not fits, f"it ran with rustc {ran or 'unknown'}, and the policy demands {self.release}"),
             (bool(receipt.outside), outside_package(next(iter(receipt.outside), ""))),
+            (bool(receipt.missing), f"the submodule {next(iter(receipt.missing), '')} was missing when it ran"),
         )
         return next((why for differs, why in differences if differs), "")
 
@@ -149,8 +150,7 @@ class KnownReceipt(msgspec.Struct, frozen=True):
         signer: the trusted signer who signed it, names joined by commas; "" for none.
         signature: it has any signature.
         problem: why its signature does not count, if known.
-        changed: a package outside of the repository that it was compiled with and that differs now,
-            or "".
+        changed: why what was outside of the repository is no longer as it was when it ran, or "".
     """
 
     file: str
@@ -247,7 +247,7 @@ def _stale(query: ReceiptQuery, about: Sequence[KnownReceipt]) -> Proof:
     newest = about[0]
     reason = mismatch(query, newest.receipt) or untrusted(query, newest)
     if not reason and newest.changed:
-        reason = f"{newest.changed}, which it was compiled with, has changed since, or is too large to compare"
+        reason = newest.changed
     return Proof(Verdict.STALE, newest, reason=reason)
 
 
@@ -297,6 +297,16 @@ def mismatch(query: ReceiptQuery, receipt: Receipt) -> str:
 def outside_package(place: str) -> str:
     """Return why a receipt of a run with a package outside of the repository proves nothing to others."""
     return f"it was compiled with {place}, which is not in the commit"
+
+
+def changed_outside(place: str) -> str:
+    """Return why a receipt of a run with a package or file outside of the repository proves nothing any more."""
+    return f"{place}, which it was compiled with, has changed since, or is too large to compare"
+
+
+def found_since(submodule: str) -> str:
+    """Return why a receipt of a run without a submodule proves nothing any more."""
+    return f"the submodule {submodule} was missing when it ran, and is available now"
 
 
 OTHER_CONFIG = (

@@ -235,6 +235,7 @@ class Receipt:
         attempts: 2 if it was run again without a compiler wrapper after an internal compiler error.
         repository: the repository whose commit was gated (`repository.identity`); "" if unknown.
         root: the directory in which it ran, relative to the top of the tree.
+        missing: the submodules that could not be checked out.
         outside: the packages outside the work tree that it may have been compiled with: directory -> a
             hash of its state, "" if that is unknown.
     """
@@ -268,6 +269,7 @@ class Receipt:
     units: int = 0
     repository: str = ""
     root: str = "."
+    missing: tuple[str, ...] = ()
     outside: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property

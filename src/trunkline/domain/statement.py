@@ -100,6 +100,7 @@ class _Own(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_o
     repository: str = ""
     tests: int | None = None
     root: str = "."
+    missing: tuple[str, ...] = ()
     outside: dict[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -143,7 +144,8 @@ def statement_of(receipt: Receipt) -> dict[str, Any]:
         exit_code=receipt.exit_code, attempts=receipt.attempts, expects=receipt.expects, lacked=receipt.lacked,
         summary=receipt.summary, cpu_seconds=receipt.cpu_seconds or _ZERO, executor=receipt.executor,
         host=receipt.host, failure=dict(receipt.failure), sources=receipt.sources, units=receipt.units,
-        repository=receipt.repository, tests=receipt.tests, root=receipt.root, outside=dict(receipt.outside),
+        repository=receipt.repository, tests=receipt.tests, root=receipt.root, missing=receipt.missing,
+        outside=dict(receipt.outside),
     )  # fmt: skip
     named: dict[str, Any] = msgspec.to_builtins(configuration)
     return {
@@ -201,6 +203,7 @@ def receipt_of(statement: Any) -> Receipt:
         units=own.units,
         repository=own.repository,
         root=own.root,
+        missing=own.missing,
         outside=own.outside,
     )
     if (found.predicate.result == "PASSED") != receipt.passed:

@@ -25,7 +25,7 @@ from trunkline.gates.attempt import Attempt, run_command
 from trunkline.gates.catalogue import SCCACHE, Gate
 from trunkline.gates.gate_workspace import GateWorkspace
 from trunkline.gates.outer_settings import outer_settings
-from trunkline.git import refs, signing
+from trunkline.git import refs, signing, submodules
 from trunkline.git.git import Git
 from trunkline.rust import bubblewrap, build_places, cargo, outside_packages, sources, units
 from trunkline.rust.cargo import Tools
@@ -185,6 +185,7 @@ def _run(workspace: GateWorkspace, gate: Gate, query: ReceiptQuery, say: Callabl
         sources=sources_name(read) if read else "",
         units=attempt.output.units,
         root=workspace.root,
+        missing=tuple(path for path, _ in submodules.missing(workspace.slot.tree)),
         outside=outside | _read_outside(workspace, started),
     )
     if attempt.ended or attempt.done.timed_out:

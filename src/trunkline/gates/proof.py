@@ -20,13 +20,13 @@ import msgspec
 from msgspec import structs
 
 from trunkline.domain.names import Oid
-from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, concerns, prove
-from trunkline.domain.receipt import GateOutcome, Toolchain, Verdict, receipt_id
+from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, changed_outside, concerns, found_since, prove
+from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict, receipt_id
 from trunkline.domain.stack import GateSettings
 from trunkline.gates import slots
 from trunkline.gates.catalogue import Gate
 from trunkline.gates.outer_settings import outer_settings
-from trunkline.git import signing
+from trunkline.git import signing, submodules
 from trunkline.git.git import Git
 from trunkline.rust import bubblewrap, outside_packages, sources
 from trunkline.rust.cargo import Tools
@@ -165,9 +165,17 @@ def known_receipts(git: Git, tree: Oid, settings: GateSettings, say: Callable[[s
         elif receipt.began > latest:
             say(f"receipt {path.name} is ignored: it says that it began at {receipt.started}, which is yet to come")
         else:
-            changed = outside_packages.changed(receipt.outside, state_now)
+            place = outside_packages.changed(receipt.outside, state_now)
+            changed = changed_outside(place) if place else _found_since(git, receipt)
             found.append(KnownReceipt(str(path), receipt, changed=changed))
     return Known(git, settings, tuple(found))
+
+
+def _found_since(git: Git, receipt: Receipt) -> str:
+    """Return why a run without a submodule no longer counts, or "" if the submodule is still missing."""
+    missing = set(receipt.missing)
+    available = missing - submodules.unavailable(git, receipt.tree) if missing else missing
+    return found_since(min(available)) if available else ""
 
 
 def ran(known: Known, gate: Gate, tree: Oid) -> bool:

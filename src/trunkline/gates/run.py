@@ -171,6 +171,8 @@ def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> 
         gate_job.say(
             f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}"
         )
+    if known is not None and any(each.receipt.missing for each in known.receipts):
+        known = gate_job.known_receipts()  # the checkout may have fetched a submodule
     tools = execute.tools_for(slot.tree, settings.root, sandbox=settings.sandbox)
     found = preflight.proven(known, gate_job.gates, gate_job.tree, tools) if known is not None else {}
     missing = [gate for gate in gate_job.gates if gate.name not in found]

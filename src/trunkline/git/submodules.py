@@ -79,6 +79,25 @@ def missing(tree: Path) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
+def unavailable(git: Git, tree: Oid) -> frozenset[str]:
+    """Return the submodules of a tree, also nested ones, of which no repository on this machine has the commit."""
+    cache = work_dir(git.common_dir()) / "modules"
+    own = _Superproject(git, git.common_dir() / "modules", _remote(git), cache, trusted=True)
+    return frozenset(_unavailable(own, list(_links(git, tree)), depth=0))
+
+
+def _unavailable(own: _Superproject, links: list[_Link], *, depth: int) -> Iterator[str]:
+    for link in links:
+        try:
+            store, url = _store(own, link, fetch=False)
+            inner = list(_links(store, link.commit)) if depth < _DEEPEST else []
+        except TrunklineError:
+            yield link.path
+            continue
+        below = _Superproject(store, store.cwd / "modules", url, own.cache)
+        yield from (f"{link.path}/{path}" for path in _unavailable(below, inner, depth=depth + 1))
+
+
 def _record(tree: Path) -> Path:
     return tree.with_name(f"{tree.name}.submodules.json")
 
@@ -152,8 +171,13 @@ def _filled(own: _Superproject, links: list[_Link], tree: Path, *, depth: int) -
             yield f"{link.path}/{path}", why
 
 
-def _store(own: _Superproject, link: _Link) -> tuple[Git, str]:
+def _store(own: _Superproject, link: _Link, *, fetch: bool = True) -> tuple[Git, str]:
     """Return a git directory that has a submodule's commit, and the submodule's URL.
+
+    Args:
+        own: the superproject.
+        link: the submodule.
+        fetch: fetch the commit if no repository has it.
 
     Raises:
         TrunklineError: no repository has the commit, and it cannot be fetched.
@@ -168,7 +192,12 @@ def _store(own: _Superproject, link: _Link) -> tuple[Git, str]:
             return clone, url
     if not url:
         raise TrunklineError(f".gitmodules does not say where {link.path} comes from")
-    place = private_directory(own.cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.git")
+    place = own.cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.git"
+    if not fetch:
+        if (place / "HEAD").is_file() and _has(store := Git(place, git_dir="."), link.commit):
+            return store, url
+        raise TrunklineError(f"{link.path} was not fetched")
+    private_directory(place)
     if not (place / "HEAD").is_file():
         Git(place).query("init", "--quiet", "--bare", ".")
     store = Git(place, git_dir=".")
