@@ -372,3 +372,12 @@ def test_a_lock_that_git_left(person: Typist, lock: str) -> None:
     assert removing == ("rm", str(clone.path / ".git" / lock))
     Path(removing[1]).unlink()
     assert person(refused.next[0]).code == 0
+
+
+def test_a_step_of_the_last_merged_entry(person: Typist) -> None:
+    """No entry is above it: `status` has the next command."""
+    for number in ENTRIES:
+        person.desk.merge(number)
+    refused = person("invoke push --pr 3 --yes")
+    assert refused.code == 5
+    person.follow(refused, "context/view.py:already_merged", "invoke status")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
+from trunkline.domain.errors import ExternalError, NotSignedIn, Refused, TransientError, TrunklineError, UsageError
 from trunkline.domain.names import ZERO_OID, oid, pr_number
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import ForcePush, PrState, PullRequest
@@ -300,3 +300,42 @@ def test_requests_do_not_grow_with_the_pull_requests_to_edit(
     edits = [(replace(first, number=pr_number(str(n))), f"value {n}") for n in range(1, entries + 1)]
     assert getattr(hub, f"edit_{field}")(edits) == {pr.number: value for pr, value in edits}
     assert len(sent) == requests
+
+
+ARCHIVED = "Repository was archived so is read-only."
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, {"message": ARCHIVED}),
+        (200, {"data": None, "errors": [{"type": "UNPROCESSABLE", "message": ARCHIVED}]}),
+    ],
+)
+def test_an_archived_repository(status: int, body: object) -> None:
+    """More rights of the token would not help."""
+    with pytest.raises(Refused, match="is archived") as caught:
+        responses.graphql_response(printed(json.dumps(body).encode(), status=status, code=1))
+    assert caught.value.next_commands == ("gh repo unarchive",)
+
+
+@pytest.mark.parametrize(
+    ("status", "with_variable", "without"),
+    [
+        (401, "unset GH_TOKEN   # GitHub does not accept the token in it; then: gh auth login", "gh auth login"),
+        (
+            403,
+            "python3 -m webbrowser https://github.com/settings/tokens   # the token in GH_TOKEN needs the scope repo",
+            'gh auth refresh --hostname "${GH_HOST:-github.com}" --scopes repo',
+        ),
+    ],
+)
+def test_a_token_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, status: int, with_variable: str, without: str
+) -> None:
+    """`gh auth login` and `gh auth refresh` refuse while it is set."""
+    for variable, command in (("x", with_variable), ("", without)):
+        monkeypatch.setenv("GH_TOKEN", variable)
+        with pytest.raises(NotSignedIn) as caught:
+            rest_response(printed(b'{"message": "no"}', status=status, code=1))
+        assert caught.value.next_commands == (command,)

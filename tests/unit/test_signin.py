@@ -44,6 +44,10 @@ SAID = {
     "no right to push": (
         "remote: Permission to octo/tiny.git denied to mallory.\n" + END, ("gh auth status", "gh auth login"),
     ),
+    "an archived repository": (
+        "ERROR: This repository was archived so it is read-only.\nfatal: Could not read from remote repository.\n",
+        ("gh repo unarchive",),
+    ),
     "no key": (
         "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository.\n",
         ("ssh-add -l", "gh auth login"),

@@ -118,7 +118,7 @@ def entries_of(view: View, up_to: EntryKey | None) -> tuple[Entry, ...]:
         raise Refused(
             "there is nothing to land",
             why="no entry of the stack is open" if up_to is None else f"no entry up to {labelled(up_to)} is open",
-            next_command="git fetch --prune",
+            next_command=task_command("status"),
         )
     return entries
 

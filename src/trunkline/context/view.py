@@ -168,7 +168,7 @@ def already_merged(view: View) -> Refused | None:
         f"{view.entry.label} is merged already",
         why=f"{f'on {pr.merged_at[:10]}' if pr.merged_at else 'it was closed, and trunk has its changes'}; "
         "there is nothing left to do for it",
-        next_command=task_command("rebase", "--pr", above.key) if above else "git fetch --prune",
+        next_command=task_command("rebase", "--pr", above.key) if above else task_command("status"),
     )
 
 

@@ -39,6 +39,8 @@ def rejection(stderr: str) -> Rejection | None:
     if found := _SSO.search(message):
         what = f"GitHub requires credentials authorized for the organization {found[1]} (SAML single sign-on)"
         return Rejection(what, _authorize(message, found[1]))
+    if "archived so it is read-only" in message:
+        return Rejection("the repository is archived: GitHub takes no push to it", ("gh repo unarchive",))
     if found := _PERMISSION.search(message):
         return Rejection(f"GitHub does not let {found[2]} push to {found[1]}", ("gh auth status", "gh auth login"))
     if "(publickey" in message and _UNKNOWN.search(message):

@@ -21,6 +21,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import NotSignedIn, Refused, TransientError, TrunklineError, UsageError
 from trunkline.domain.sign_in import SSO_SETTINGS
 from trunkline.system import process
+from trunkline.system.environment import token_variable
 
 _MINUTE = 60.0
 """Wait after a rate limit that names no time, as GitHub recommends."""
@@ -186,6 +187,8 @@ def _limited(response: Response, message: str) -> bool:
 
 _MORE_RIGHTS = 'gh auth refresh --hostname "${GH_HOST:-github.com}" --scopes repo'
 """Without a terminal, gh demands the host."""
+_ARCHIVED = Refused, "the repository is archived: GitHub takes no change of it", "gh repo unarchive"
+"""Source: GitHub's message "Repository was archived so is read-only."."""
 
 
 def _classified(response: Response, message: str) -> tuple[type[TrunklineError], str, str]:
@@ -193,21 +196,24 @@ def _classified(response: Response, message: str) -> tuple[type[TrunklineError],
     if (url := _sso(response, message)) is not None:
         what = "GitHub requires a token that is authorized for this organization (SAML single sign-on)"
         return NotSignedIn, what, f"python3 -m webbrowser {shlex.quote(url or SSO_SETTINGS)}"
-    not_signed_in = NotSignedIn, "you are not signed in to GitHub", "gh auth login"
+    variable = token_variable()  # while it is set, `gh auth login` and `gh auth refresh` refuse
+    clear = f"unset {variable}   # GitHub does not accept the token in it; then: gh auth login"
+    not_signed_in = NotSignedIn, "you are not signed in to GitHub", clear if variable else "gh auth login"
     if response.done.returncode == _NO_CREDENTIALS:
         return not_signed_in
     if _limited(response, message):
         wait = _requested_wait(response, message) or _MINUTE
         return TransientError, f"GitHub's rate limit is reached; it asks to wait {wait:.0f} s", "gh api rate_limit"
-    refused = _refused_by_graphql(response)
+    archived = "archived so is read-only" in " ".join((message, *map(_error_text, response.errors)))
+    refused = _ARCHIVED if archived else _refused_by_graphql(response)
     if refused:
-        return refused
+        return refused[0], refused[1], _with_rights(refused[2], variable)
     if status >= _FIRST_REFUSAL and not _is_githubs(response):
         return TransientError, f"a proxy, not GitHub, responded with status {status}", "gh api rate_limit"
     verdicts: dict[int, tuple[type[TrunklineError], str, str]] = {
         400: (Refused, "GitHub refused the request", task_command("status")),
         401: not_signed_in,
-        403: (NotSignedIn, "GitHub does not let you do this", _MORE_RIGHTS),
+        403: (NotSignedIn, "GitHub does not let you do this", _with_rights(_MORE_RIGHTS, variable)),
         404: (NotFound, "GitHub has no such object, or does not show it to you", "gh auth status"),
         405: (Refused, "GitHub does not allow it", task_command("status")),
         409: (Refused, "GitHub refused: the pull request changed meanwhile", task_command("status")),
@@ -215,6 +221,13 @@ def _classified(response: Response, message: str) -> tuple[type[TrunklineError],
     }
     failed = f"GitHub failed with status {status}" if status else "GitHub could not be reached"
     return verdicts.get(status, (TransientError, failed, "gh api rate_limit   # succeeds once it responds"))
+
+
+def _with_rights(command: str, variable: str) -> str:
+    """Return a command, or for `gh auth refresh` the page of the token that a variable holds."""
+    if command != _MORE_RIGHTS or not variable:
+        return command
+    return f"python3 -m webbrowser {SSO_SETTINGS}   # the token in {variable} needs the scope repo"
 
 
 def _is_githubs(response: Response) -> bool:

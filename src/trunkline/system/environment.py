@@ -73,6 +73,11 @@ def own_environment(*, tokens: bool = False) -> dict[str, str]:
     }
 
 
+def token_variable() -> str:
+    """Return the variable that holds the GitHub token of this process; "": gh's own credentials are used."""
+    return next((name for name in sorted(_TOKENS) if os.environ.get(name)), "")
+
+
 def _is_token(name: str) -> bool:
     registry = name == _REGISTRY_TOKEN or (name.startswith("CARGO_REGISTRIES_") and name.endswith("_TOKEN"))
     return registry or name in _TOKENS
