@@ -155,6 +155,7 @@ def _evidence(evidence: Evidenced, status: EntryStatus) -> dict[str, Any]:
         "failed": evidence.failed,
         "mark": look.mark,
         "word": outcome.words if outcome else "not run on this tree",
+        "short": outcome.verdict.value if outcome else "",
         "took": duration(outcome.seconds) if outcome and outcome.started else "",
         "cores": _cores(outcome),
         "log": evidence.log,
