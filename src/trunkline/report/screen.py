@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console, RenderableType
-from rich.status import Status
 from rich.text import Text
 
 from trunkline.report.escape import for_terminal
 from trunkline.report.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from rich.status import Status  # rich loads it where a display begins: 8 ms
 
 _UNLIMITED = 1_000_000
 """The width of output that is not a terminal."""
