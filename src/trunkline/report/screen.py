@@ -12,7 +12,7 @@ from trunkline.report.escape import for_terminal
 from trunkline.report.wrapping import wrapped
 
 if TYPE_CHECKING:
-    from rich.status import Status  # rich loads it where a display begins: 8 ms
+    from rich.status import Status  # rich loads it where a display begins: 5 ms
 
 _UNLIMITED = 1_000_000
 """The width of output that is not a terminal."""
