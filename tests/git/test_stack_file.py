@@ -13,7 +13,7 @@ from support.repo import Repo
 from trunkline.commands import doctor, init_local, init_update, rehearse, status
 from trunkline.commands import init as discover_workflow
 from trunkline.commands import trust as trust_workflow
-from trunkline.config import location, trust
+from trunkline.config import location, trust, writing
 from trunkline.context.loading import choose_stack, found_text, load_stacks, top_of
 from trunkline.domain.discover import Discovery, MergedPullRequest, OpenPullRequest, discover
 from trunkline.domain.errors import Paused, Refused, UsageError, WrongFlag
@@ -333,6 +333,30 @@ def test_the_successor_of_a_named_stack(repo: Repo) -> None:
         ("done", True, (1,)), ("open", False, (2,)), ("more", False, (8, 9)),
     ]  # fmt: skip
     assert not any(one.differences for one in init_update.check(now))
+
+
+def test_the_successor_of_a_stack_whose_branch_name_is_used_again(repo: Repo) -> None:
+    """Two stacks of one name would be invalid: the successor's name has the number of its top pull request."""
+    repo.commit("start", {"a.txt": "0\n"})
+    (repo.path / "stack.toml").write_text(SEVERAL)
+    now = several(repo, OpenPullRequest(PrNumber(8), "T", "main", "done"))
+    init_update.update(now, init_update.check(now))
+    assert [(each.name, each.numbers) for each in load_stacks(repo.adapter)] == [
+        ("done", (1,)), ("open", (2,)), ("done-8", (8,)),
+    ]  # fmt: skip
+
+
+def test_an_update_that_would_be_invalid_is_not_written(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git does not track the file, so there is no other copy of it."""
+    repo.commit("start", {"a.txt": "0\n"})
+    path = repo.path / "stack.toml"
+    path.write_text(SEVERAL)
+    now = several(repo)
+    checked = init_update.check(now)
+    monkeypatch.setattr(writing, "closed", lambda *_, **__: "schema = 1\n")
+    with pytest.raises(UsageError):
+        init_update.update(now, checked)
+    assert path.read_text() == SEVERAL
 
 
 def test_doctor_names_the_remote_that_init_needs(repo: Repo) -> None:

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from trunkline.commands.init import PullRequestStacks, entry_of, refuse_second, slug_of
 from trunkline.commands.init_local import with_local
-from trunkline.config import reading, trust, validation, writing
+from trunkline.config import reading, trust, writing
 from trunkline.context import open_run
 from trunkline.context.loading import found_text, load_stacks
 from trunkline.context.observation import no_trunk
@@ -36,7 +36,6 @@ from trunkline.git import refs
 from trunkline.github.client import GitHub
 from trunkline.operations import stack_file
 from trunkline.state import lock
-from trunkline.system.files import replace_bytes
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -243,8 +242,7 @@ def _update(scan: PullRequestStacks, checked: Sequence[Checked], *, drop: bool) 
         if each.landed and not each.stack.name:
             text = writing.without(text, "issue")  # the issue of the stack that has landed
     text = _without_landed(text, [each for each in checked if each.landed and each.stack.name], drop=drop)
-    replace_bytes(path.resolve(), text.encode())
-    validation.load(path)
+    stack_file.replace_text(path, text)
     trust.carry_over(scan.git, before, reading.read(path))
     return path
 
@@ -253,7 +251,9 @@ def _without_landed(text: str, landed: Sequence[Checked], *, drop: bool) -> str:
     """Return stack.toml with named stacks marked as landed, or without them, and with their successors."""
     for each in landed:
         if each.following:
-            text = writing.with_stack(text, str(each.following[-1].branch), each.following)
+            top = each.following[-1]
+            name = f"{top.branch}-{top.pr}" if top.branch in writing.stack_names(text) else str(top.branch)
+            text = writing.with_stack(text, name, each.following)
     for each in landed:
         is_dropped = drop and len(writing.stack_names(text)) > 1
         if is_dropped or (each.differences and not each.stack.landed):

@@ -97,12 +97,12 @@ def change_entries(
     after = tuple(change(entries))
     if after == entries:
         return before.path
-    _replace(before.path, writing.with_entries(before.text, stack, after))
+    replace_text(before.path, writing.with_entries(before.text, stack, after))
     trust.carry_over(git, before, reading.read(before.path))
     return before.path
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
     """Replace the text of a stack.toml, if the new one is valid.
 
     Raises:
@@ -177,7 +177,7 @@ def _write(
         *step_context.about(entry), path=str(before.path.absolute()), text=text, text_after=text_after
     )
     step_context.log_intent(intent)
-    _replace(before.path, text_after)
+    replace_text(before.path, text_after)
     trust.carry_over(git, before, reading.read(before.path))
 
 
