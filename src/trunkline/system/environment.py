@@ -74,8 +74,8 @@ def own_environment(*, tokens: bool = False) -> dict[str, str]:
 
 
 def token_variable() -> str:
-    """Return the variable that holds the GitHub token of this process; "": gh's own credentials are used."""
-    return next((name for name in sorted(_TOKENS) if os.environ.get(name)), "")
+    """Return the variable whose token gh uses for github.com, in gh's order; "": gh's own credentials are used."""
+    return next((name for name in ("GH_TOKEN", "GITHUB_TOKEN") if os.environ.get(name)), "")
 
 
 def _is_token(name: str) -> bool:
