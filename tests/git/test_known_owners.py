@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -174,7 +175,13 @@ def test_a_parent_rebased_by_others_that_landed_through_another(monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("local", "side"),
-    [("here", "head of #1"), ("absent", "head of #1"), ("behind", "trunk"), ("with a merge of trunk", "trunk")],
+    [
+        ("here", "head of #1"),
+        ("without a reflog", "head of #1"),
+        ("absent", "head of #1"),
+        ("behind", "trunk"),
+        ("with a merge of trunk", "trunk"),
+    ],
 )
 def test_the_command_that_makes_an_entry_linear(staged: Stage, local: str, side: str) -> None:
     """The command takes the remote's head, and neither commits of #1 nor of trunk become the entry's own."""
@@ -195,6 +202,9 @@ def test_the_command_that_makes_an_entry_linear(staged: Stage, local: str, side:
         staged.take_over()
     if local == "absent":
         staged.clone.git("branch", "--quiet", "-D", "e2")
+    if local == "without a reflog":
+        staged.clone.git("config", "core.logAllRefUpdates", "false")
+        shutil.rmtree(staged.clone.path / ".git/logs")
     ran = staged.run("invoke restack --dry-run")
     assert "holds merge commits of its own" in ran.text
     subprocess.run(["bash", "-c", ran.next[0]], cwd=staged.clone.path, check=True, capture_output=True)
@@ -248,3 +258,13 @@ def test_a_merged_entry_between_two_that_changed_places(staged: Stage) -> None:
     staged.write_stack(3, 2)
     staged.grow(2, {"grown.txt": "1\n"})
     assert_known(staged)
+
+
+def test_a_reverted_parent_whose_child_would_be_merged_as_it_is(staged: Stage) -> None:
+    """A commit of #2 takes back what the revert took back: nothing would be left of it, so every task asks."""
+    staged.grow(2, {"1-1.txt": None})
+    staged.land(1, method="merge")
+    staged.author.git("revert", "--no-edit", "-m", "1", "HEAD")
+    staged.author.git("push", "--quiet", "origin", f"HEAD:refs/heads/{staged.trunk}")
+    for task in ("restack", "land", "rebase --pr 2"):
+        assert staged.run(f"invoke {task} --dry-run").code == 3, task

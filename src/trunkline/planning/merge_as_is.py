@@ -30,6 +30,7 @@ from trunkline.domain.native import NativeStack, stack_of
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.stack import Stack
 from trunkline.git import history, replay
+from trunkline.planning import reverted_parent
 from trunkline.planning.parents import open_below
 from trunkline.planning.replay_plan import preview_replay
 
@@ -87,9 +88,11 @@ def choose(view: View, terms: Terms) -> tuple[MergeChoice, ReplayPreview]:
 
     Raises:
         Refused: see `preview_replay`.
+        Paused: trunk reverted a parent, and the result depends on that.
     """
     preview = preview_replay(view, trial=True)
     git, work, done = view.git, preview.work, preview.done
+    reverted_parent.refuse_undecided(view, work, done)
     method = named_method(view.project) or default_method(terms.rules)
     excluded = _excluded(view, method)
     trunk = _trunk_by_then(view, work.base, excluded)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import BranchName, Oid, short
+from trunkline.domain.names import BranchName, Oid, branch_ref, short
 from trunkline.git import history
 
 
@@ -26,10 +26,18 @@ def refuse(view: View, own: Sequence[Commit], tip: Oid, *, verb: str) -> None:
     """
     merges = [commit for commit in own if len(commit.parents) != 1]
     if merges:
+        linear = _linear(view, own, tip)
+        if (
+            view.local.remote == tip
+            and view.local.local == tip
+            and not view.earlier.of_ref(branch_ref(view.entry.branch))
+        ):
+            # Without a reflog nothing shows that the remote's head was here: its version would be taken again.
+            linear = f"{linear} && {_push(view, tip)}"
         raise Refused(
             f"{view.entry.full_label} holds merge commits of its own",
             why="\n".join(f'{short(c.oid)} "{c.subject}"' for c in merges) + f"\nthey cannot be {verb} one by one",
-            next_command=view.after_rebase(f"{_linear(view, own, tip)}   # makes it linear"),
+            next_command=view.after_rebase(f"{linear}   # makes it linear"),
         )
 
 
@@ -52,6 +60,13 @@ def _linear(view: View, own: Sequence[Commit], tip: Oid) -> str:
         return f"{take}git rebase --onto {tops[0]} {tops[0]} {branch}"
     onto = next((name for name in tops if not history.is_ancestor(git, name, view.world.trunk)), tops[0])
     return f"{take}{picking(view.entry.branch, onto, own)}"
+
+
+def _push(view: View, tip: Oid) -> str:
+    ref = branch_ref(view.entry.branch)
+    return shlex.join(
+        ("git", "push", f"--force-with-lease={ref}:{tip}", view.stack.remote, f"{view.entry.branch}:{ref}")
+    )
 
 
 def picking(branch: BranchName, onto: Oid, own: Sequence[Commit]) -> str:
