@@ -16,7 +16,7 @@ from trunkline.config.schema import json_schema
 from trunkline.domain.errors import ExitCode, TrunklineError
 from trunkline.report.json_schema import schema_of
 from trunkline.tasks import namespace
-from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.registry import taken_flags
 from trunkline.tasks.session import SCHEMA
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from support.inprocess import desk
 from support.typist import Typist, typist
 from trunkline.report.json_schema import schema_of
-from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.registry import taken_flags
 from trunkline.tasks.session import SCHEMA
 
 ARGUMENTS = {"add": "later", "schema": "status", "help": "agents"}

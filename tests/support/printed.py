@@ -10,7 +10,7 @@ from invoke.parser import Parser
 
 from trunkline.domain.command import argv_of
 from trunkline.tasks import command_line, namespace
-from trunkline.tasks.landing import task_names
+from trunkline.tasks.registry import task_names
 
 
 def next_commands(text: str) -> list[str]:

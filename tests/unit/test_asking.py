@@ -18,8 +18,8 @@ from trunkline.domain.step import StepStatus
 from trunkline.report.json_schema import _OWN, schema_of
 from trunkline.tasks.asking import help_, schema
 from trunkline.tasks.inspection import report_
-from trunkline.tasks.landing import taken_flags
 from trunkline.tasks.recovery import abort, log
+from trunkline.tasks.registry import taken_flags
 from trunkline.tasks.session import SCHEMA
 
 PAGE = Path(__file__).parents[2] / "src/trunkline/help/agents.md"

@@ -23,7 +23,7 @@ from trunkline.steps import next_entry
 from trunkline.tasks import namespace
 from trunkline.tasks.command_line import prefix, program, start_of
 from trunkline.tasks.definition import LandingTask
-from trunkline.tasks.landing import task_names
+from trunkline.tasks.registry import task_names
 from trunkline.tasks.session import TaskSession
 
 SOURCE = Path(__file__).resolve().parents[2] / "src/trunkline"

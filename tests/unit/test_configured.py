@@ -12,7 +12,7 @@ from invoke.program import Program
 
 from trunkline.tasks import namespace
 from trunkline.tasks.flags import FLAGS
-from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.registry import taken_flags
 from trunkline.tasks.session import TaskSession
 
 TASKS = "from trunkline.tasks import namespace as ns\n"

@@ -22,7 +22,7 @@ from trunkline.tasks import command_line, namespace
 from trunkline.tasks.command_line import Typed, called_as, prefix, typed, unknown_short
 from trunkline.tasks.definition import LandingTask
 from trunkline.tasks.flags import FLAGS, from_environment, variable, variables
-from trunkline.tasks.landing import task_names
+from trunkline.tasks.registry import task_names
 from trunkline.tasks.session import TaskSession
 
 SHORT = {"n": "dry-run", "y": "yes", "p": "pr"}

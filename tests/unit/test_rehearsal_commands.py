@@ -13,7 +13,7 @@ import pytest
 from trunkline.commands import rehearse
 from trunkline.domain import command
 from trunkline.tasks import simulator
-from trunkline.tasks.landing import taken_flags
+from trunkline.tasks.registry import taken_flags
 from trunkline.tasks.session import TaskSession
 
 

@@ -6,9 +6,10 @@ if signals.runs_tasks():
     signals.end_at_once()  # before the slow imports, which take a third of a second
     bytecode.cache()
 
-from trunkline.tasks import completing, flag_values, omitted, unknown
-from trunkline.tasks.landing import namespace, task_names
+from trunkline.tasks import completing, flag_values, landing, omitted, unknown
+from trunkline.tasks.registry import namespace, task_names
 
+landing.fill()
 unknown.explain(task_names)
 completing.complete(task_names)
 omitted.allow()

@@ -13,6 +13,7 @@ from trunkline.domain.choices import nearest
 from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
 from trunkline.tasks.definition import landing_task
+from trunkline.tasks.registry import taken_flags
 from trunkline.tasks.session import SCHEMA, TaskSession
 
 
@@ -20,7 +21,6 @@ from trunkline.tasks.session import SCHEMA, TaskSession
 def schema(session: TaskSession, task: str) -> None:
     """Print the JSON Schema of a task's `--json` output: `schema status`."""
     from trunkline.report.json_schema import schema_of
-    from trunkline.tasks.landing import taken_flags
 
     _refuse_unknown("schema", task, taken_flags(), "task")
     found = schema_of(task, SCHEMA)
@@ -32,8 +32,6 @@ def schema(session: TaskSession, task: str) -> None:
 @landing_task("help", mutates=False)
 def help_(session: TaskSession, topic: str) -> None:
     """Print a page of help: `help agents` is for programs that call trunkline."""
-    from trunkline.tasks.landing import taken_flags
-
     pages = help_pages()
     if topic not in pages and topic in taken_flags():
         raise UsageError(f"there is no page of help {topic!r}", why="it is a task", next_command=program_help(topic))

@@ -17,6 +17,7 @@ from trunkline.state import lock
 from trunkline.tasks import command_line, configured
 from trunkline.tasks.flags import FLAGS, from_environment, is_set
 from trunkline.tasks.omitted import OMITTABLE
+from trunkline.tasks.registry import taken_flags, task_names
 from trunkline.tasks.session import TaskSession, task_session
 
 Body = Callable[..., None]
@@ -152,8 +153,6 @@ class LandingTask(Task[Body]):
         that continue an approved run, and `--accept-unavailable` for `gates`, which would stop at
         once without it.
         """
-        from trunkline.tasks.landing import taken_flags, task_names
-
         going_on = {*_GOING_ON, self.full_name}
         repeated = {
             task: {
@@ -179,8 +178,6 @@ class LandingTask(Task[Body]):
         )
 
     def _refuse_unknown_flags(self) -> None:
-        from trunkline.tasks.landing import task_names
-
         called = command_line.called_as(self.full_name, task_names())
         unknown = command_line.unknown_short(called.short) if called else []
         if unknown:

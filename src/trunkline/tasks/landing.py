@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
-
-from invoke.collection import Collection
 
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
 from trunkline.tasks import (
@@ -27,6 +24,7 @@ from trunkline.tasks.definition import LandingTask, landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.opening import open_entry
 from trunkline.tasks.recovery import conclude
+from trunkline.tasks.registry import namespace
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
@@ -143,36 +141,17 @@ def _push_task(single: LandingTask) -> LandingTask:
     return landing_task("push", mutates=True)(body)
 
 
-_steps = {step: _step_task(step) for step in REBASE_STEPS if step is not StepName.SWITCH}
-namespace = Collection(rebase_, *(_steps | {StepName.PUSH: _push_task(_steps[StepName.PUSH])}).values())
-recovery.add_to(namespace)
-receipts.add_to(namespace, _do)
-stack_tasks.add_to(namespace)
-building.add_to(namespace)
-moving.add_to(namespace, _do)
-inspection.add_to(namespace)
-editing.add_to(namespace)
-modifying.add_to(namespace)
-setup.add_to(namespace)
-attestation.add_to(namespace)
-asking.add_to(namespace)
-simulator.add_to(namespace)
-namespace.configure(configured.nothing_configured())
-
-
-@functools.cache
-def task_names() -> frozenset[str]:
-    """Return the names of all tasks, without the prefix of a collection that contains ours."""
-    return frozenset(namespace.task_names) | {alias for names in namespace.task_names.values() for alias in names}
-
-
-@functools.cache
-def taken_flags() -> dict[str, frozenset[str]]:
-    """Return the flags of each task, without dashes."""
-    inner = [(f"{name}.", each) for name, each in namespace.collections.items()]
-    return {
-        f"{prefix}{name}": frozenset(task.flags())
-        for prefix, collection in (("", namespace), *inner)
-        for name, task in collection.tasks.items()
-        if isinstance(task, LandingTask)
-    }
+def fill() -> None:
+    """Add every task to the collection."""
+    steps = {step: _step_task(step) for step in REBASE_STEPS if step is not StepName.SWITCH}
+    steps[StepName.PUSH] = _push_task(steps[StepName.PUSH])
+    for task in (rebase_, *steps.values()):
+        namespace.add_task(task)
+    recovery.add_to(namespace)
+    receipts.add_to(namespace, _do)
+    moving.add_to(namespace, _do)
+    for module in (
+        stack_tasks, building, inspection, editing, modifying, setup, attestation, asking, simulator,
+    ):  # fmt: skip
+        module.add_to(namespace)
+    namespace.configure(configured.nothing_configured())

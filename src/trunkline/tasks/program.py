@@ -10,7 +10,7 @@ from invoke.program import Program
 from trunkline import __version__
 from trunkline.system import bytecode, signals
 from trunkline.tasks import project_settings
-from trunkline.tasks.landing import namespace
+from trunkline.tasks.registry import namespace
 
 _FIRST = """\
 trunkline lands stacks of GitHub pull requests of Rust workspaces.

@@ -26,6 +26,7 @@ from trunkline.domain.errors import ExitCode, UsageError
 from trunkline.report import as_json
 from trunkline.tasks import bare_words, command_line, flag_values, misplaced
 from trunkline.tasks.flags import is_set
+from trunkline.tasks.registry import taken_flags, task_names
 from trunkline.tasks.session import TaskSession
 
 _UNKNOWN = re.compile("No idea what '(.*)' is!", re.DOTALL)
@@ -126,8 +127,6 @@ def _in_words(error: ParseError, *, is_empty: bool) -> str:
 
 def _misplaced(argv: Sequence[str], task: str, word: str) -> misplaced.Explained | None:
     """Return the explanation for a flag before the task, or for one that the task does not need; else None."""
-    from trunkline.tasks.landing import taken_flags
-
     takes = taken_flags()
     if not task:
         return misplaced.before_task(argv, takes)
@@ -180,8 +179,6 @@ def _flags_after(argv: Sequence[str], task: str) -> set[str]:
 def _exit(task: str, what: str, why: Sequence[str], commands: Sequence[Command]) -> Exit:
     """Return the error as text; with `--json` it is printed as the object of the task, too."""
     if "--json" in sys.argv or is_set("json"):
-        from trunkline.tasks.landing import task_names
-
         session = TaskSession(command_line.own_name(task, task_names()), json_wanted=True)
         error = UsageError(what, why="\n".join(why), next_command=tuple(commands))
         session.account["error"] = as_json.error(error)
@@ -193,7 +190,6 @@ def _exit(task: str, what: str, why: Sequence[str], commands: Sequence[Command])
 def _topics(task: str) -> Exit:
     """Print the topics of `help` or `schema`, which is no error; Invoke requires the argument of a task."""
     from trunkline.tasks.asking import help_pages
-    from trunkline.tasks.landing import taken_flags
 
     program = command_line.program()
     for topic in sorted(help_pages() if task.endswith("help") else taken_flags()):
