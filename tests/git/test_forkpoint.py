@@ -11,7 +11,8 @@ from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
 from trunkline.git import history
 from trunkline.planning import evidence as fork_point_evidence
-from trunkline.planning.fork_point import Evidence, KnownHead, Parent, decide
+from trunkline.planning.fork_point import decide
+from trunkline.planning.fork_point_evidence import Evidence, KnownHead, Parent
 from trunkline.planning.ownership import CommitClass, InvalidForkPointError
 
 

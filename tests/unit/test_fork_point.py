@@ -14,7 +14,8 @@ from msgspec import structs
 from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid, oid
 from trunkline.planning.commit_matching import Likeness, match
-from trunkline.planning.fork_point import Evidence, KnownHead, Parent, decide
+from trunkline.planning.fork_point import decide
+from trunkline.planning.fork_point_evidence import Evidence, KnownHead, Parent
 from trunkline.planning.ownership import Classified, CommitClass, InvalidForkPointError, Ownership
 
 

@@ -20,7 +20,7 @@ from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
 from trunkline.git.git import Git
 from trunkline.planning import journal_queries
-from trunkline.planning.fork_point import Evidence, KnownHead, Parent
+from trunkline.planning.fork_point_evidence import Evidence, KnownHead, Parent
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import is_part_of, merged_below
 from trunkline.planning.parents import base_of
