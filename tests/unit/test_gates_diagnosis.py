@@ -411,8 +411,13 @@ def test_configuration_of_rustfmt_and_clippy_has_a_hash_too(tmp_path: Path, monk
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo-home"))
     home = Path.home()
     tree, found = tmp_path / "state/tree", {cargo.outer_config(tmp_path / "state/tree")}
-    for path in (tmp_path / "clippy.toml", tmp_path / ".rustfmt.toml", home / ".config/rustfmt/rustfmt.toml"):
+    for path in (
+        tmp_path / "Cargo.toml",
+        tmp_path / "clippy.toml",
+        tmp_path / ".rustfmt.toml",
+        home / ".config/rustfmt/rustfmt.toml",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("tab_spaces = 2\n")
         found.add(cargo.outer_config(tree))
-    assert len(found) == 4
+    assert len(found) == 5

@@ -100,7 +100,7 @@ def test_everybody_could_replace_the_directory(tmp_path: Path) -> None:
 
 
 @as_root
-@pytest.mark.parametrize("name", [".cargo", "Cargo.toml", "rust-toolchain.toml", ".rustfmt.toml", "clippy.toml"])
+@pytest.mark.parametrize("name", [".cargo", "Cargo.toml", ".rustfmt.toml", "clippy.toml"])
 def test_another_user_puts_settings_of_cargo_above_the_gates(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -116,6 +116,22 @@ def test_another_user_puts_settings_of_cargo_above_the_gates(
         assert above in slot.of("code").tree.parents
     os.chown(above / name, NOBODY, NOBODY)
     with pytest.raises(Refused, match=f"{name} belongs to user {NOBODY}"), slots.slot(repo.adapter, commit):
+        pass
+
+
+def test_a_toolchain_file_above_the_gates_alone(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate would run with another toolchain than its receipt names; a file above the state directory counts."""
+    monkeypatch.setenv("TRUNKLINE_GATES_DIR", str(tmp_path / "project/gates"))
+    monkeypatch.setenv("TRUNKLINE_STATE_DIR", str(tmp_path / ("long" * 20)))
+    commit = repo.commit("start", {"a.txt": "a\n"})
+    (tmp_path / "rust-toolchain.toml").touch()
+    with slots.slot(repo.adapter, commit) as slot:
+        assert tmp_path / "project" in slot.of("code").tree.parents
+    (tmp_path / "project/rust-toolchain").touch()
+    with (
+        pytest.raises(Refused, match="rust-toolchain would choose the toolchain of the gates"),
+        slots.slot(repo.adapter, commit),
+    ):
         pass
 
 

@@ -24,7 +24,7 @@ from trunkline.git.fresh_tree import FreshTree
 from trunkline.git.git import Git
 from trunkline.git.state_directory import registration_lock, state_home, work_dir
 from trunkline.rust import build_places
-from trunkline.rust.inherited_files import refuse_settings_of_others
+from trunkline.rust.inherited_files import refuse_other_toolchain, refuse_settings_of_others
 from trunkline.system.files import private_directory, remove_tree
 
 __all__ = ["Slot", "leftovers", "registration_lock", "slot", "snapshot", "state_home", "work_dir"]
@@ -158,6 +158,7 @@ def slot(git: Git, commit: Oid) -> Iterator[Slot]:
                     chosen = Slot(path, commit)
                     for place in (path, chosen.of("any").tree):
                         refuse_settings_of_others(place)
+                    refuse_other_toolchain(chosen.of("any").tree, path / "tree")
                     yield chosen
                     return
     raise ExternalError("every gate work tree is busy", why=f"{_SLOTS} runs at once, in {base}")

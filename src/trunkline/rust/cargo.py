@@ -221,7 +221,9 @@ def outer_config(tree: Path) -> str:
             found = True
     own = Path.home()
     folders = [*tree.parents, own, own / ".config/rustfmt"]
-    for path in dict.fromkeys(folder / name for folder in folders for name in _OF_FMT_AND_CLIPPY):
+    files = [folder / name for folder in folders for name in _OF_FMT_AND_CLIPPY]
+    files += [parent / "Cargo.toml" for parent in tree.parents]  # a workspace, of which the tree would be a part
+    for path in dict.fromkeys(files):
         with contextlib.suppress(OSError):
             digest.update(b"%s\0%s\0" % (path.name.encode(), read_regular(path, LONGEST)))
             found = True

@@ -40,6 +40,33 @@ def refuse_settings_of_others(directory: Path) -> None:
             )
 
 
+def refuse_other_toolchain(directory: Path, queried: Path) -> None:
+    """Refuse a directory above which a toolchain file is that does not act where toolchains are queried.
+
+    Receipts would name another toolchain than the one that compiled.
+
+    Args:
+        directory: an absolute path; links in it are resolved.
+        queried: the directory in which the toolchain of a gate is determined.
+
+    Raises:
+        Refused: rustup would find another file above the directory.
+    """
+    file = _toolchain_file_above(directory.resolve())
+    if file != _toolchain_file_above(queried.resolve()) and file is not None:
+        raise Refused(
+            f"{file} would choose the toolchain of the gates, which run in {directory}",
+            why="it belongs to another directory; nothing was run. TRUNKLINE_GATES_DIR chooses the directory of the"
+            " gates: name one that has no toolchain file above it",
+            next_command=f"ls -l {shlex.quote(str(file))}",
+        )
+
+
+def _toolchain_file_above(directory: Path) -> Path | None:
+    files = (parent / name for parent in directory.parents for name in ("rust-toolchain", "rust-toolchain.toml"))
+    return next((file for file in files if file.exists()), None)
+
+
 def _settings_above(directory: Path) -> Iterator[tuple[Path, int]]:
     """Yield the settings in the parents of a directory, and who owns them."""
     for parent in directory.parents:
