@@ -1,9 +1,10 @@
 """Restack of N entries after a squash merge with trunk moved on: ours beside bare `git rebase --update-refs`.
 
-Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...] [--replayed [REPOSITORY]]
+Usage: .venv/bin/python tests/bench/restack.py [PAIRS] [N,N,...] [FILES,FILES,...] [--commits K]
+       [--replayed [REPOSITORY]]
 
-With `--replayed` each entry has two consecutive commits of a real history, or of a generated one that resembles one,
-in place of two new files. FILES does not matter then.
+Each entry has K commits, two unless it is given. With `--replayed` they are consecutive commits of a real history, or
+of a generated one that resembles one, in place of new files. FILES does not matter then.
 
 Beside them, where they are on PATH (`pip install --group bench`, npm: `@withgraphite/graphite-cli`):
 
@@ -46,30 +47,30 @@ class StoppedError(Exception):
     """A peer stopped at a conflict, where the commits that it replays are not only an entry's own."""
 
 
-def synthetic(author: Repo, numbers: range, stack: str, files: int) -> None:
-    """Write trunk with `files` files, and branches of two commits that add a file each."""
+def synthetic(author: Repo, numbers: range, stack: str, files: int, commits: int) -> None:
+    """Write trunk with `files` files, and branches of `commits` commits that add a file each."""
     tree: dict[str, str | None] = {f"d{n % 100}/f{n}.txt": f"{n}\n" * 5 for n in range(files)}
     author.commit("start", {"stack.toml": stack, **tree})
     for number in numbers:
         author.git("switch", "--quiet", "-c", f"b{number}")
-        for part in (1, 2):
+        for part in range(1, commits + 1):
             author.commit(f"own {number}.{part}", {f"own/{number}-{part}.txt": f"{number}\n"})
 
 
-def replayed(author: Repo, numbers: range, stack: str, source: Path) -> None:
-    """Write branches of two commits each from the newest run of single-parent commits of a history."""
+def replayed(author: Repo, numbers: range, stack: str, source: Path, commits: int) -> None:
+    """Write branches of `commits` commits each from the newest run of single-parent commits of a history."""
     author.git("fetch", "--quiet", str(source), "HEAD")
     listed = author.git("rev-list", "--first-parent", "--min-parents=1", "FETCH_HEAD")
     several = set(author.git("rev-list", "--min-parents=2", "FETCH_HEAD").splitlines())
     touching = set(author.git("rev-list", "FETCH_HEAD", "--", "stack.toml").splitlines())
     line = [name for name in listed.splitlines() if name not in several | touching]
-    chosen = _consecutive(author, line, 2 * len(numbers))
+    chosen = _consecutive(author, line, commits * len(numbers))
     author.git("checkout", "--quiet", "-B", "main", f"{chosen[0]}^")
     author.commit("start", {"stack.toml": stack})
     for number in numbers:
         author.git("switch", "--quiet", "-c", f"b{number}")
-        two = chosen[2 * number - 2 : 2 * number]
-        author.git("cherry-pick", "--allow-empty", "--keep-redundant-commits", *two)
+        own = chosen[commits * (number - 1) : commits * number]
+        author.git("cherry-pick", "--allow-empty", "--keep-redundant-commits", *own)
 
 
 def _consecutive(repo: Repo, line: list[str], count: int) -> list[str]:
@@ -86,7 +87,7 @@ def _consecutive(repo: Repo, line: list[str], count: int) -> list[str]:
 
 
 def build(root: Path, entries: int, fill: Callable[[Repo, range, str], None]) -> None:
-    """Write trunk, a merged bottom and `entries` entries of two commits each, and open their pull requests."""
+    """Write trunk, a merged bottom and `entries` entries, and open their pull requests."""
     with running(root / "github") as github:
         github.create_repository("octo", "big")
         author = Repo.create(root / "author")
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("pairs", nargs="?", type=int, default=3)
     parser.add_argument("entries", nargs="?", default="5,20,100")
     parser.add_argument("files", nargs="?", default="200,20000")
+    parser.add_argument("--commits", type=int, default=2)
     parser.add_argument("--replayed", nargs="?", type=Path, const=Path(), metavar="REPOSITORY")
     given = parser.parse_args()
     counts, sizes = ([int(n) for n in text.split(",")] for text in (given.entries, given.files))
@@ -222,21 +224,22 @@ def main() -> None:
         if given.replayed is not None:
             source = given.replayed.resolve() if given.replayed.parts else Path(home) / "generated"
             if not given.replayed.parts:
-                histories.generate(source, commits=3 * max(counts) + 100, seed=1, merges=False)
+                histories.generate(source, commits=(given.commits + 1) * max(counts) + 100, seed=1, merges=False)
             header("entries, history", "bare rebase", "trunkline", "of bare", *PEERS)
             for entries in counts:
-                build(Path(home) / f"{entries}", entries, functools.partial(replayed, source=source))
-                measure(Path(home) / f"{entries}", entries, source.name, given.pairs)
+                fill = functools.partial(replayed, source=source, commits=given.commits)
+                build(Path(home) / f"{entries}", entries, fill)
+                measure(Path(home) / f"{entries}", entries, given.commits, source.name, given.pairs)
             return
         header("entries, files", "bare rebase", "trunkline", "of bare", *PEERS)
         for files in sizes:
             for entries in counts:
                 template = Path(home) / f"{entries}-{files}"
-                build(template, entries, functools.partial(synthetic, files=files))
-                measure(template, entries, str(files), given.pairs)
+                build(template, entries, functools.partial(synthetic, files=files, commits=given.commits))
+                measure(template, entries, given.commits, str(files), given.pairs)
 
 
-def measure(template: Path, entries: int, kind: str, pairs: int) -> None:
+def measure(template: Path, entries: int, commits: int, kind: str, pairs: int) -> None:
     """Measure one size."""
     handlers: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
     where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -256,8 +259,8 @@ def measure(template: Path, entries: int, kind: str, pairs: int) -> None:
                     wrong[name] = f"{taken[name][-1]:.2f} s, wrong commits"
     ratios = [mine / bare for mine, bare in zip(taken["ours"], taken["floor"], strict=True)]
     peers = ["not installed" if name not in taken else wrong.get(name) or seconds(taken[name]) for name in PEERS]
-    row([f"{entries}, {kind}", seconds(taken["floor"]), seconds(taken["ours"]), f"{statistics.median(ratios):.2f}",
-         *peers])  # fmt: skip
+    size = f"{entries} of {commits} commits, {kind}"
+    row([size, seconds(taken["floor"]), seconds(taken["ours"]), f"{statistics.median(ratios):.2f}", *peers])
 
 
 if __name__ == "__main__":
