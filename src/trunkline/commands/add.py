@@ -225,7 +225,7 @@ def _with_commit(view: View, added: AddedEntry, request: Request, checked_out: s
     if replay.signs(git):
         made = replay.signed(git, tree, base, message=message, what=f"the commit of {added.branch}")
     else:
-        made = oid(git.query("commit-tree", tree, "-p", base, stdin=message).text)
+        made = oid(git.scratch("commit-tree", tree, "-p", base, stdin=message).text)
     return AddedEntry(
         branch=added.branch, below=added.below, title=added.title, commit=made, came_from=checked_out, head=head,
         index=held, staged=staged,

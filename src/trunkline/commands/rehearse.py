@@ -210,7 +210,7 @@ def _global_config(git: Git, root: Path) -> Path:
     outside = root  # any directory: the file is named
     for each in config_audit.settings(git):
         if each.key.startswith(_IDENTITY) and ".driver" not in each.key and ".command" not in each.key:
-            Git(outside).query("config", "--file", str(path), "--add", each.key, each.value)
+            Git(outside).scratch("config", "--file", str(path), "--add", each.key, each.value)
     return path
 
 
@@ -223,12 +223,12 @@ def _checkout(project: Project, root: Path, url: str, environment: Mapping[str, 
     common = real.common_dir()
     top.mkdir()
     git = Git(top)
-    git.query("init", "--quiet", "--template=")
+    git.scratch("init", "--quiet", "--template=")
     inner = top / ".git"
     (inner / "objects/info/alternates").write_bytes(os.fsencode(common / "objects") + b"\n")
     held = refs.read_refs(real)
     created = "".join(f"create {ref} {tip}\n" for ref, tip in held.items())
-    git.query("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
+    git.scratch("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
     if (common / "logs").is_dir():
         shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
     git.query("remote", "add", project.stack.remote, url)

@@ -64,11 +64,11 @@ def receive(key: str, commits: Sequence[str], pack: bytes) -> dict[str, Any]:
     """
     git = _mirror(key)
     if pack:
-        git.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack)
+        git.scratch("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack)
         git.query("rev-list", "--quiet", "--objects", *commits, "--not", "--all")
     # Private refs of the mirror keep the commits, and list them for the next run.
     lines = "".join(f"update refs/trunkline/sent/{commit} {commit}\n" for commit in commits)
-    git.query("update-ref", "--stdin", stdin=lines.encode())
+    git.scratch("update-ref", "--stdin", stdin=lines.encode())
     return {}
 
 
@@ -224,7 +224,7 @@ def _mirror(key: str) -> Git:
     path = _own_directory() / f"{key}.git"
     if not (path / "HEAD").is_file():
         path.mkdir(exist_ok=True)
-        Git(path).query("init", "--quiet", "--bare", ".")
+        Git(path).scratch("init", "--quiet", "--bare", ".")
     return Git(path, git_dir=".")
 
 

@@ -218,11 +218,11 @@ def snapshot(git: Git) -> tuple[Oid, bool]:
     env = {"GIT_INDEX_FILE": str(index)}
     try:
         if head is not None:
-            git.query("read-tree", head, env=env)
-        git.query("add", "--all", env=env)
-        tree = git.query("write-tree", env=env).text
+            git.scratch("read-tree", head, env=env)
+        git.scratch("add", "--all", env=env)
+        tree = git.scratch("write-tree", env=env).text
     finally:
         index.unlink(missing_ok=True)
     parents = ("-p", head) if head is not None else ()
-    made = git.query("commit-tree", tree, *parents, stdin=b"the checkout as it is\n", env=_SNAPSHOT_IDENTITY)
+    made = git.scratch("commit-tree", tree, *parents, stdin=b"the checkout as it is\n", env=_SNAPSHOT_IDENTITY)
     return oid(made.text), True

@@ -132,7 +132,7 @@ class FreshTree(msgspec.Struct, frozen=True):
             return
         changed = git.query(*_EXACT, "ls-files", "-z", "--modified", "--deduplicate", "--", *places).stdout
         if changed:
-            git.query("checkout-index", "--force", "-z", "--stdin", stdin=changed)
+            git.scratch("checkout-index", "--force", "-z", "--stdin", stdin=changed)
             for name in os.fsdecode(changed).split("\0")[:-1]:
                 os.utime(self.path / name, ns=(record.instant, record.instant), follow_symlinks=False)
 
@@ -178,8 +178,8 @@ class FreshTree(msgspec.Struct, frozen=True):
         except (TrunklineError, OSError):
             remove_tree(self.path)
             with registration_lock(self.git):
-                self.git.query("worktree", "prune")
-                self.git.query(
+                self.git.scratch("worktree", "prune")
+                self.git.scratch(
                     *WHOLE, "worktree", "add", "--quiet", "--detach", "--force", "--end-of-options",
                     str(self.path), commit,
                 )  # fmt: skip
@@ -201,7 +201,7 @@ class FreshTree(msgspec.Struct, frozen=True):
 
     def _force(self, commit: Oid) -> None:
         argv = ("checkout", "--quiet", "--detach", "--force", "--no-recurse-submodules", commit)
-        self.git.at(self.path).query(*WHOLE, *_EXACT, *argv)
+        self.git.at(self.path).scratch(*WHOLE, *_EXACT, *argv)
 
     def _hides_files(self) -> bool:
         """Return whether code under test made git ignore changes of files (git-update-index(1))."""
@@ -214,11 +214,11 @@ class FreshTree(msgspec.Struct, frozen=True):
         patterns = [_SPECIAL.sub(r"\\\g<0>", path) for path in self.outputs()]
         argv = ["-c", "core.quotePath=false", "clean", "-ffdx",
                 *(part for each in patterns for part in ("-e", f"/{each}"))]  # fmt: skip
-        done = git.query(*argv, ok=(0, 1))
+        done = git.scratch(*argv, ok=(0, 1))
         removed = _REMOVED.findall(done.text)
         if done.returncode:
             make_accessible(self.path, frozenset(self._kept_paths()))
-            removed += _REMOVED.findall(git.query(*argv).text)
+            removed += _REMOVED.findall(git.scratch(*argv).text)
         return tuple(removed)
 
     def _fill(self, commit: Oid) -> None:
@@ -232,7 +232,7 @@ class FreshTree(msgspec.Struct, frozen=True):
         _normalise(self.path, self._kept_paths(), instant, (0o666 & ~umask, 0o777 & ~umask))
         # The times are in git's index. Exit code 1 means that git calls some files modified, which
         # `modified_paths` evaluates.
-        self.git.at(self.path).query(*_EXACT, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
+        self.git.at(self.path).scratch(*_EXACT, "update-index", "-q", "--ignore-submodules", "--refresh", ok=(0, 1))
 
     def _reported(self) -> list[str]:
         """Return the paths that git reports as modified or new.

@@ -62,6 +62,25 @@ _ENV = {
 _SHOWN_ENV = ("GIT_OPTIONAL_LOCKS", "GIT_NO_REPLACE_OBJECTS", "GIT_GRAFT_FILE")
 """Settings of `Git.page`: the history as in queries, colours and pager as the user has them."""
 
+READING = frozenset({
+    "blame", "cat-file", "check-ignore", "config", "diff", "diff-files", "diff-tree", "for-each-ref", "grep",
+    "hash-object", "log", "ls-files", "ls-remote", "ls-tree", "merge-base", "notes", "pack-objects", "patch-id",
+    "range-diff", "reflog", "remote", "rev-list", "rev-parse", "show", "stash", "status", "symbolic-ref", "var",
+    "version", "worktree",
+})  # fmt: skip
+"""The commands of `Git.query`; a few of them, like config, in forms that read alone (tests/unit/test_doors.py)."""
+
+
+def subcommand(args: Sequence[str]) -> str:
+    """Return the name of a git command, after options of git itself: `("-c", "a.b=c", "diff")` gives `diff`."""
+    rest = iter(args)
+    for part in rest:
+        if part == "-c":
+            next(rest, "")
+        elif not part.startswith("-"):
+            return part
+    return ""
+
 
 @dataclass(frozen=True)
 class Git:
@@ -138,11 +157,35 @@ class Git:
         network: bool = False,
         env: dict[str, str] | None = None,
     ) -> process.Completed:
-        """Run a git command that moves no ref; it may write objects.
+        """Run a git command that only reads.
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
+        assert subcommand(args) in READING, f"git {subcommand(args)} is no query"  # noqa: S101 -- a proof, not input
+        return self._without_lock(args, ok=ok, stdin=stdin, network=network, env=env)
+
+    def scratch(
+        self,
+        *args: str,
+        ok: Sequence[int] = (0,),
+        stdin: bytes = b"",
+        network: bool = False,
+        env: dict[str, str] | None = None,
+    ) -> process.Completed:
+        """Run a git command that writes objects, or works in an index, work tree or repository of ours.
+
+        The user's refs, index, files and configuration stay as they are.
+
+        Raises:
+            TrunklineError: its exit code is not one of `ok`.
+        """
+        assert subcommand(args) != "push", "only `push` pushes"  # noqa: S101 -- a proof, not input
+        return self._without_lock(args, ok=ok, stdin=stdin, network=network, env=env)
+
+    def _without_lock(
+        self, args: Sequence[str], *, ok: Sequence[int], stdin: bytes, network: bool, env: dict[str, str] | None
+    ) -> process.Completed:
         if self.object_buffer.is_referenced_by(args, stdin):
             self._flush_buffer(durable=False)
         return self._run(args, ok=ok, stdin=stdin, network=network, env=env)
@@ -154,11 +197,10 @@ class Git:
         ok: Sequence[int] = (0,),
         stdin: bytes = b"",
         network: bool = False,
-        hooks: bool = False,
         display: str = "",
         changes: Part = Part.LOCAL,
     ) -> process.Completed:
-        """Run a git command that changes a ref, a work tree or the remote.
+        """Run a git command that changes the user's refs, index, files or configuration.
 
         Args:
             lock: proof that the caller holds the repository lock.
@@ -166,7 +208,6 @@ class Git:
             ok: exit codes that are not failures.
             stdin: its standard input.
             network: the command contacts the remote: longer timeout, tokens passed on.
-            hooks: run the hooks of a push: pre-push and reference-transaction.
             display: the command line to echo; "": housekeeping, not echoed.
             changes: the parts of the world that it changes, even if it fails.
 
@@ -174,13 +215,45 @@ class Git:
             TrunklineError: its exit code is not one of `ok`.
         """
         assert lock.run, "a mutation needs a run that holds the lock"  # noqa: S101 -- a proof, not input
+        assert subcommand(args) != "push", "only `push` pushes"  # noqa: S101 -- a proof, not input
         if display:
             self.report_command(display)
         self._flush_buffer(durable=True)
         try:
-            return self._run(args, ok=ok, stdin=stdin, network=network, hooks=hooks)
+            return self._run(args, ok=ok, stdin=stdin, network=network)
         finally:
             self.changes.append(Change(changes))
+
+    def push(
+        self,
+        lock: RepositoryLock | None,
+        *args: str,
+        ok: Sequence[int] = (0,),
+        hooks: bool = False,
+        display: str = "",
+    ) -> process.Completed:
+        """Run `git push`: the only way by which commits leave this repository.
+
+        Args:
+            lock: proof that the caller holds the repository lock; None: a ref that every writer
+                gives the same value, so it needs none.
+            *args: the arguments after `push`.
+            ok: exit codes that are not failures.
+            hooks: run the user's hooks pre-push and reference-transaction.
+            display: the command line to echo; "": housekeeping, not echoed.
+
+        Raises:
+            TrunklineError: its exit code is not one of `ok`.
+        """
+        assert lock is None or lock.run, "a push needs a run that holds the lock"  # noqa: S101 -- a proof, not input
+        if display:
+            self.report_command(display)
+        self._flush_buffer(durable=True)
+        try:
+            return self._run(("push", *args), ok=ok, stdin=b"", network=True, hooks=hooks)
+        finally:
+            # A hook may edit files.
+            self.changes.append(Change(Part.REMOTE | Part.LOCAL if hooks else Part.REMOTE))
 
     def hook(self, name: str, *args: str, env: dict[str, str]) -> process.Completed:
         """Run one of the user's hooks in the checkout, if there is one; its exit code is in the result."""

@@ -118,7 +118,7 @@ def tree_of(git: Git, head: Oid, files: Sequence[StagedFile], chosen: Mapping[st
             continue
         old = _lines(git.query("cat-file", "blob", str(file.old)).stdout)
         new = _lines(git.query("cat-file", "blob", file.new).stdout) if file.new is not None else []
-        blob = git.query("hash-object", "-w", "--no-filters", "--stdin", stdin=patched(old, new, hunks)).text
+        blob = git.scratch("hash-object", "-w", "--no-filters", "--stdin", stdin=patched(old, new, hunks)).text
         mode = file.mode if file.new is not None else "100644"
         rows += f"{mode} {blob}\t".encode() + path + b"\0"
     return index.tree_with(git, head, rows)

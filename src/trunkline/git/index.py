@@ -34,7 +34,7 @@ def tree_with_all(git: Git) -> Oid:
         Refused: the index has unmerged files.
     """
     with _copy(git) as env:
-        git.query("add", "--update", "--", ":/", env=env)
+        git.scratch("add", "--update", "--", ":/", env=env)
         return _written(git, env)
 
 
@@ -59,7 +59,7 @@ def of_commit(git: Git, *, everything: bool) -> Iterator[tuple[dict[str, str], C
     """
     if everything:
         with _copy(git) as env:
-            git.query("add", "--update", "--", ":/", env=env)
+            git.scratch("add", "--update", "--", ":/", env=env)
             yield env, lambda: _written(git, env)
     else:
         path = git.query("rev-parse", "--path-format=absolute", "--git-path", "index").path
@@ -76,9 +76,9 @@ def tree_with(git: Git, base: Oid, rows: bytes) -> Oid:
     """
     with tempfile.TemporaryDirectory(prefix="trunkline-index-") as made:
         env = {"GIT_INDEX_FILE": str(Path(made) / "index")}
-        git.query("read-tree", base, env=env)
-        git.query("update-index", "-z", "--index-info", stdin=rows, env=env)
-        return oid(git.query("write-tree", env=env).text)
+        git.scratch("read-tree", base, env=env)
+        git.scratch("update-index", "-z", "--index-info", stdin=rows, env=env)
+        return oid(git.scratch("write-tree", env=env).text)
 
 
 def change(git: Git, lock: RepositoryLock, *, held: Oid, wanted: Oid) -> None:
@@ -174,7 +174,7 @@ def _written(git: Git, env: dict[str, str]) -> Oid:
             next_command="git status",
         )
     try:
-        return oid(git.query("write-tree", env=env).text)
+        return oid(git.scratch("write-tree", env=env).text)
     except UsageError as error:
         raise Refused(
             "the index cannot be written as a tree",

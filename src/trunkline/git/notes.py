@@ -210,11 +210,10 @@ def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
     if new is None or new == old:
         return False
     expected = f"--force-with-lease={REF}:{old or ''}"
-    done = git.mutate(
-        lock, "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
+    done = git.push(
+        lock, "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
         expected, "--end-of-options", remote, f"{new}:{REF}",
-        ok=tuple(range(256)), network=True, display=f"git push {expected} {shlex.quote(remote)} {new}:{REF}",
-        changes=Part.NOTHING,
+        ok=tuple(range(256)), display=f"git push {expected} {shlex.quote(remote)} {new}:{REF}",
     )  # fmt: skip
     found = refs.list_remote(git, remote, [REF]).get(REF)
     if found == new:

@@ -73,7 +73,7 @@ def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]
     leases = [f"--force-with-lease={branch_ref(u.branch)}:{u.old or ''}" for u in updates]
     specs = [f"{u.new or ''}:{branch_ref(u.branch)}" for u in updates]
     return (
-        "push", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
+        "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
         *leases, "--end-of-options", remote, *specs,
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ _UNTYPED = {
 
 def typed(arguments: Sequence[str]) -> str:
     """Return a push as a person would type it."""
-    return "git " + shlex.join(part for part in arguments if part not in _UNTYPED)
+    return "git push " + shlex.join(part for part in arguments if part not in _UNTYPED)
 
 
 def push_temporary_ref(git: Git, remote: str, commit: Oid) -> None:
@@ -113,7 +113,7 @@ _TEMPORARY_REFS = "refs/trunkline/gates"
 
 def _push_temporary(git: Git, remote: str, spec: str, ok: tuple[int, ...] = (0,)) -> None:
     quiet = ("--quiet", "--no-follow-tags", "--recurse-submodules=no", "--end-of-options")
-    retrying(lambda: git.query("push", *quiet, remote, spec, ok=ok, network=True))
+    retrying(lambda: git.push(None, *quiet, remote, spec, ok=ok))
 
 
 def delete_remote(git: Git, lock: RepositoryLock, remote: str, branch: BranchName, tip: Oid) -> None:
@@ -196,10 +196,7 @@ _ANY_END = range(-64, 256)
 def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
     arguments = push_arguments(remote, updates)
-    done = git.mutate(
-        lock, *arguments, ok=_ANY_END, network=True, hooks=True, display=typed(arguments),
-        changes=Part.REMOTE | Part.LOCAL,  # a pre-push hook may edit files
-    )  # fmt: skip
+    done = git.push(lock, *arguments, ok=_ANY_END, hooks=True, display=typed(arguments))
     found = refs.list_remote(git, remote, names)
     if done.returncode == 0 and _holds_old(found, updates):
         found = _confirmed(git, remote, updates)

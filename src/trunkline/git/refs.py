@@ -203,7 +203,7 @@ def fetch_objects(git: Git, remote: str, names: Sequence[str]) -> None:
     An interrupted fetch is repeated in full: git only trusts objects that a ref reaches.
     """
     depth = _depth(git)
-    retrying(lambda: git.query(*_FETCH, *depth, "--refmap=", "--end-of-options", remote, *names, network=True))
+    retrying(lambda: git.scratch(*_FETCH, *depth, "--refmap=", "--end-of-options", remote, *names, network=True))
 
 
 def fetch_commits(git: Git, remote: str, names: Collection[Oid]) -> None:
@@ -214,7 +214,7 @@ def fetch_commits(git: Git, remote: str, names: Collection[Oid]) -> None:
     """
     wanted = list(names)
     for _ in range(_REFUSALS):
-        done = git.query(*_FETCH, "--end-of-options", remote, *wanted, ok=(0, 1, 128), network=True)
+        done = git.scratch(*_FETCH, "--end-of-options", remote, *wanted, ok=(0, 1, 128), network=True)
         refused = _NOT_OURS.findall(done.error_text) if done.returncode else ()
         wanted = [name for name in wanted if name not in refused] if refused else []
         if not wanted:

@@ -212,8 +212,8 @@ def _merged_at_once(git: Git, sides: Sequence[tuple[Oid, Oid, Oid]]) -> list[Mer
             files.
     """
     request = "".join(f"{ours} {theirs}\n" for _, ours, theirs in sides).encode()
-    scratch, environment = attributes.scratch_repository(git, sides[0][0])
-    done = scratch.query("merge-tree", *_PLAIN, "--stdin", stdin=request, env=environment, ok=(0, *CRASHED))
+    isolated, environment = attributes.scratch_repository(git, sides[0][0])
+    done = isolated.scratch("merge-tree", *_PLAIN, "--stdin", stdin=request, env=environment, ok=(0, *CRASHED))
     return [_merged(git, *each) for each in sides] if done.returncode else _several(done, len(sides))
 
 
@@ -240,12 +240,12 @@ _PLAIN = ("--write-tree", "--name-only", "--no-messages")
 
 def _merged(git: Git, tree: Oid, ours: Oid, theirs: Oid) -> Merge:
     """Merge two commits with the attributes of `tree`, the one that is merged onto."""
-    scratch, environment = attributes.scratch_repository(git, tree)
+    isolated, environment = attributes.scratch_repository(git, tree)
     arguments = ("merge-tree", *_PLAIN, "-z", "--end-of-options", ours, theirs)
-    done = scratch.query(*arguments, ok=(*_MERGED, *CRASHED), env=environment)
+    done = isolated.scratch(*arguments, ok=(*_MERGED, *CRASHED), env=environment)
     if done.returncode not in CRASHED:
         return _single(done)
-    merge = _single(scratch.query(*WITHOUT_MOVED_DIRECTORIES, *arguments, ok=_MERGED, env=environment))
+    merge = _single(isolated.scratch(*WITHOUT_MOVED_DIRECTORIES, *arguments, ok=_MERGED, env=environment))
     # By default git reports a conflict where a moved directory takes a file along: a person must look.
     return merge if merge.conflicts else Merge(merge.tree, differing(git, tree, merge.tree))
 
@@ -294,7 +294,7 @@ def signed(git: Git, tree: Oid, *parents: Oid, message: bytes, what: str, env: d
         ExternalError: the signing program failed.
     """
     flags = [part for parent in parents for part in ("-p", parent)]
-    done = git.query("commit-tree", "-S", tree, *flags, stdin=message, env=env, ok=(0, 1, 128))
+    done = git.scratch("commit-tree", "-S", tree, *flags, stdin=message, env=env, ok=(0, 1, 128))
     if done.returncode == 0:
         return oid(done.text)
     raise ExternalError(

@@ -199,7 +199,7 @@ def _store(own: _Superproject, link: _Link, *, fetch: bool = True) -> tuple[Git,
         raise TrunklineError(f"{link.path} was not fetched")
     private_directory(place)
     if not (place / "HEAD").is_file():
-        Git(place).query("init", "--quiet", "--bare", ".")
+        Git(place).scratch("init", "--quiet", "--bare", ".")
     store = Git(place, git_dir=".")
     if not _has(store, link.commit):
         _fetch(store, url, link.commit, local=bool(registered))
@@ -216,10 +216,10 @@ def _fetch(store: Git, url: str, commit: Oid, *, local: bool) -> None:
         part for each in (*_NETWORK, *(["protocol.file.allow=always"] if local else [])) for part in ("-c", each)
     ]
     fetch = [*allowed, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]
-    done = store.query(*fetch, "--depth=1", "--end-of-options", url, commit, ok=(0, 1, 128), network=True)
+    done = store.scratch(*fetch, "--depth=1", "--end-of-options", url, commit, ok=(0, 1, 128), network=True)
     if done.returncode or not _has(store, commit):
         refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-        store.query(*fetch, "--end-of-options", url, *refs, network=True)
+        store.scratch(*fetch, "--end-of-options", url, *refs, network=True)
     if not _has(store, commit):
         raise TrunklineError(f"{url} has no commit {commit}")
 
@@ -247,7 +247,7 @@ def _write(store: Git, place: Path, commit: Oid) -> None:
     place.mkdir()
     index = place.with_name(f".{place.name}.index-{os.getpid()}")
     try:
-        store.query(
+        store.scratch(
             "-c", "core.bare=false", "-c", "core.sparseCheckout=false", f"--work-tree={place}",
             "read-tree", "--reset", "-u", commit, env={"GIT_INDEX_FILE": str(index)},
         )  # fmt: skip

@@ -153,10 +153,10 @@ def keep_work(
     head, kept = git.resolve("HEAD"), []
     if git.query("status", "--porcelain", "-z").stdout:
         git.mutate(step_context.lock, "add", "--all")
-        tree = oid(git.query("write-tree").text)
+        tree = oid(git.scratch("write-tree").text)
         if tree not in {each for each, _ in known}:
             parents = ("-p", head) if head is not None else ()
-            made = git.query(
+            made = git.scratch(
                 "commit-tree", tree, *parents, stdin=b"work in progress of a pause\n", env=_FIXED_IDENTITY
             )
             kept.append(oid(made.text))

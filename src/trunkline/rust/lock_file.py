@@ -41,14 +41,14 @@ def regenerate(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, 
     with tempfile.TemporaryDirectory(dir=base) as scratch:
         tree, index = Path(scratch) / "tree", {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         tree.mkdir()
-        git.query("read-tree", merged, env=index)
+        git.scratch("read-tree", merged, env=index)
         for path in conflicts:
             entry = git.query("ls-tree", "-z", "--full-tree", onto, "--", path).text
             mode, _, blob = (*entry.partition("\t")[0].split(" "), "", "", "")[:3]
             if mode not in _FILES:  # cargo would follow a link and write to its target
                 return None
-            git.query("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
-        git.query("checkout-index", "--all", f"--prefix={tree}/", env=index)
+            git.scratch("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
+        git.scratch("checkout-index", "--all", f"--prefix={tree}/", env=index)
         for path in conflicts:
             if not sources.update_lock(tree, (tree / path).parent, sandbox=sandbox):
                 return None
@@ -57,6 +57,6 @@ def regenerate(git: Git, onto: Oid, merged: Oid, conflicts: tuple[str, ...], *, 
                 content = read_inside(tree, PurePosixPath(path), LONGEST)
             except OSError:
                 return None
-            blob = git.query("hash-object", "-w", "--stdin", stdin=content).text
-            git.query("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
-        return oid(git.query("write-tree", env=index).text)
+            blob = git.scratch("hash-object", "-w", "--stdin", stdin=content).text
+            git.scratch("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
+        return oid(git.scratch("write-tree", env=index).text)

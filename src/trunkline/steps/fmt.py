@@ -75,10 +75,10 @@ def _formatted(project: Project, slot: slots.Slot, root: str, tip: Oid) -> tuple
     files = tuple(path for path in changed if path.endswith(".rs") and path in written)
     if not files:
         return None
-    tree_git.query("add", "--", *files)
-    tree = oid(tree_git.query("write-tree").text)
+    tree_git.scratch("add", "--", *files)
+    tree = oid(tree_git.scratch("write-tree").text)
     # The next user of this slot expects it at `tip`.
-    tree_git.query("-c", "submodule.recurse=false", "reset", "--quiet", "--hard", tip)
+    tree_git.scratch("-c", "submodule.recurse=false", "reset", "--quiet", "--hard", tip)
     if tree == project.git.tree(tip):  # only line endings in the work tree differ
         return None
-    return oid(project.git.query("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files
+    return oid(project.git.scratch("commit-tree", tree, "-p", tip, stdin=MESSAGE).text), files
