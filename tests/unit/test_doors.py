@@ -65,14 +65,14 @@ def test_only_one_method_pushes() -> None:
 
 @pytest.mark.parametrize("command", ["push", "update-ref", "commit-tree", "fetch", "checkout", ""])
 def test_a_query_that_writes_does_not_start(tmp_path: Path, command: str) -> None:
-    """Whatever the arguments are made of, a command that writes is no query."""
+    """A command that writes is refused before it starts, also one that follows options of git."""
     assert command not in READING
     with pytest.raises(AssertionError, match="is no query"):
         Git(tmp_path).query("-c", "a.b=c", command)
 
 
 def test_a_scratch_command_does_not_push(tmp_path: Path) -> None:
-    """It starts otherwise, and git itself says what is wrong."""
+    """Another command starts; git itself refuses an unknown one."""
     with pytest.raises(AssertionError, match="only `push` pushes"):
         Git(tmp_path).scratch("--no-pager", "push", "origin")
     with pytest.raises(TrunklineError):

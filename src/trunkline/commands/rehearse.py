@@ -231,7 +231,7 @@ def _checkout(project: Project, root: Path, url: str, environment: Mapping[str, 
     git.scratch("update-ref", "--stdin", stdin=created.encode("utf-8", "surrogateescape"))
     if (common / "logs").is_dir():
         shutil.copytree(common / "logs", inner / "logs", dirs_exist_ok=True)
-    git.query("remote", "add", project.stack.remote, url)
+    git.scratch("remote", "add", project.stack.remote, url)
     (inner / "HEAD").write_bytes((real.query("rev-parse", "--absolute-git-dir").path / "HEAD").read_bytes())
     done = process.run(["git", "reset", "--hard", "--quiet"], cwd=top, env=environment, timeout=600.0)
     if done.returncode:
