@@ -43,6 +43,29 @@ def test_a_branch_that_moved_before_git_failed(stack: Desk, monkeypatch: pytest.
     assert stack.tips() == before
 
 
+def test_a_git_that_died_at_the_second_entry(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of git names no command: the run goes on, or back; it is not only given up."""
+    stack.clone.git("switch", "--quiet", "main")
+    move_ref = local_refs.move_ref
+
+    def ended(git: Any, lock: Any, ref: str, **change: Any) -> None:
+        if ref == branch_ref(branch_name("two")):
+            raise ExternalError("git update-ref failed", why="exit code -9")
+        move_ref(git, lock, ref, **change)
+
+    stack.trunk_commits("trunk moves", {"t.txt": "t\n"})
+    with monkeypatch.context() as patch:
+        patch.setattr(local_refs, "move_ref", ended)
+        error = stack.restack().error
+    assert error is not None
+    assert "this run so far: #1 one rebased here" in error.why
+    assert error.next_commands == ("invoke continue", "invoke abort")
+    resumed = stack.resume()
+    assert resumed is not None
+    assert resumed.error is None
+    stack.assert_stacked()
+
+
 def test_a_restored_base_that_others_pushed_to(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The abort of a rescue keeps it and reports the reason."""
     stack.hub.pulls[2].state = PrState.CLOSED

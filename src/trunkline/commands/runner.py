@@ -112,7 +112,8 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
         introduces = error.why.endswith(":")  # its last line introduces the next commands
         lines.insert(len(lines) - 1 if introduces else len(lines), so_far)
         error.why = "\n".join(lines)
-        error.next_commands = tuple(dict.fromkeys((*error.next_commands, task_command("abort"))))
+        onwards = error.next_commands or (task_command("continue"),)
+        error.next_commands = tuple(dict.fromkeys((*onwards, task_command("abort"))))
     return performed
 
 
