@@ -244,7 +244,7 @@ def test_every_task_has_a_docstring_and_takes_its_session_first() -> None:
         ("-n restack", "-n is a flag of a task, not of trunkline", "trunkline restack -n"),
         ("-n status", "it goes after the name of the task", "trunkline status"),
         ("-n -- status", "trunkline has no flag -n", "trunkline --list"),
-        ("-yn --pr=519 stack.rebase --fresh", "they go after", "trunkline stack.rebase -yn --pr=519 --fresh"),
+        ("-yn --pr=519 stack.rebase --fresh", "they go after", "trunkline rebase -yn --pr=519 --fresh"),
         ("-p 519 rebase", "-p is a flag of a task", "trunkline rebase -p 519"),
         ("-c mine --skip fmt rebase", "--skip is a flag of a task", "trunkline -c mine rebase --skip fmt"),
     ],
@@ -348,7 +348,7 @@ def test_a_name_is_looked_up_before_anything_runs(
     ("line", "following"),
     [
         ("open --pr 519 --pr next", ["open --pr 519", "open --pr next"]),
-        ("rehearse --task rebase --task=land -n", ["rehearse --task rebase -n", "rehearse --task=land -n"]),
+        ("rehearse --task rebase --task=land -n", ["rehearse --task rebase", "rehearse --task=land"]),
         ("fetch rebase -n -p 520 -p520", ["fetch rebase -n -p 520", "fetch rebase -n -p520"]),
         ("rebase --pr 519 --pr 519", ["rebase --pr 519"]),
         ("rebase -np 519 --pr 520", ["--help rebase", "--list"]),

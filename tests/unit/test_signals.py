@@ -41,7 +41,7 @@ def run_to(module: str, number: int, *argv: str, cwd: Path) -> subprocess.Comple
 
 
 @pytest.mark.parametrize("number", ENDING)
-@pytest.mark.parametrize("module", ["trunkline.tasks.landing", "trunkline.context.loading", "invoke.program"])
+@pytest.mark.parametrize("module", ["trunkline.tasks.landing", "trunkline.tasks.session", "invoke.program"])
 def test_a_signal_while_modules_load_is_one_line(tmp_path: Path, module: str, number: signal.Signals) -> None:
     """No traceback, exit 128 and its number."""
     ran = run_to(module, number, "--list", cwd=tmp_path)

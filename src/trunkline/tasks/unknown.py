@@ -288,7 +288,9 @@ def _parse(program: Program, words: Sequence[str]) -> None:
     collection = getattr(program, "collection", None)
     if collection is not None:
         initial = ParserContext(args=[*program.core_args(), *program.task_args()])
-        Parser(contexts=collection.to_contexts(), initial=initial).parse_argv(list(words))
+        # As Invoke does, in two steps: beside the tasks, the value of `--help TASK` counts as ambiguous.
+        core = Parser(initial=initial, ignore_unknown=True).parse_argv(list(words))
+        Parser(contexts=collection.to_contexts(), initial=initial).parse_argv(core.unparsed)
 
 
 def _help_wanted_for(argv: Sequence[str], own: Collection[str]) -> str:
