@@ -59,11 +59,7 @@ def compare(
     trunk: Sequence[Oid],
     earlier: EarlierTips,
 ) -> Versions:
-    """Compare the local and the remote side of an entry's branch.
-
-    A commit that was pushed before may have another content on the remote: somebody resolved a
-    conflict or amended it. A commit that was never pushed counts as present on the remote only with
-    the same change, author and message.
+    """Compare the local and the remote side of an entry's branch; see `related`.
 
     Args:
         git: the repository.
@@ -82,33 +78,50 @@ def compare(
     others = history.with_patch_ids(git, history.reachable(git, [theirs], [ours, *excluded]))
     once = once_pushed(earlier, stack.remote, entry, pull(entry.key))
     pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *excluded])}
-    pairs = match(mine, others)
-    known = {commit.oid: commit for commit in others}
+    put_back = _put_back(git, entry, ours, pushed.union(once))
+    return related(mine, others, pushed=pushed, put_back=put_back)
 
-    def has_version(commit: Commit) -> bool:
+
+def related(mine: Sequence[Commit], others: Sequence[Commit], *, pushed: Collection[Oid], put_back: bool) -> Versions:
+    """Relate the commits of a local branch to those of the remote branch.
+
+    A commit that was pushed before may have another content on the remote: somebody resolved a
+    conflict or amended it. A commit that was never pushed counts as present on the remote only with
+    the same change, author and message.
+
+    Args:
+        mine: the local commits that the remote branch does not contain, oldest first, with patch ids.
+        others: the remote commits that the local branch does not contain, likewise.
+        pushed: the local commits that were on the remote at some time.
+        put_back: see `Versions`.
+    """
+    known = {commit.oid: commit for commit in others}
+    version_of = {name: known[partner] for name, (partner, _) in match(mine, others).items()}
+
+    def is_kept(commit: Commit) -> bool:
         if len(commit.parents) != 1:
             return commit.oid in pushed
-        if commit.oid not in pairs:
+        if commit.oid not in version_of:
             return False
-        other = known[pairs[commit.oid][0]]
-        return commit.oid in pushed or (commit.same_as(other) and commit.patch_id == other.patch_id)
+        version = version_of[commit.oid]
+        return commit.oid in pushed or (commit.same_as(version) and commit.patch_id == version.patch_id)
 
-    local_only = tuple(commit for commit in mine if not has_version(commit))
+    local_only = tuple(commit for commit in mine if not is_kept(commit))
     rest = mine[mine.index(local_only[0]) :] if local_only else ()
     linear = bool(rest) and all(len(commit.parents) == 1 for commit in rest)
-    versions = {name for pair in pairs.values() for name in pair[:1]}
+    versions = {version.oid for version in version_of.values()}
+    matched = [(commit, version_of[commit.oid]) for commit in mine if commit.oid in version_of]
+    same = {version.oid for commit, version in matched if commit.patch_id == version.patch_id}
     remote_only = tuple(commit for commit in others if commit.oid not in versions)
-    kept = {
-        pairs[each.oid][0]
-        for each in mine
-        if each.oid in pairs and known[pairs[each.oid][0]].patch_id == each.patch_id
-    }
-    changed = tuple(commit for commit in others if commit.oid in versions - kept)
     return Versions(
-        local_only, remote_only, rest[0].parents[0] if linear else None, all(each.oid in pushed for each in mine),
-        put_back=_put_back(git, entry, ours, pushed.union(once)), changed=changed,
-        other_versions=not remote_only and all(commit.oid in pairs for commit in mine),
-    )  # fmt: skip
+        local_only,
+        remote_only,
+        rest[0].parents[0] if linear else None,
+        pushed=all(each.oid in pushed for each in mine),
+        put_back=put_back,
+        changed=tuple(commit for commit in others if commit.oid in versions - same),
+        other_versions=not remote_only and len(matched) == len(mine),
+    )
 
 
 class Removed(msgspec.Struct, frozen=True):
