@@ -29,7 +29,7 @@ def _replayed(repo: Repo) -> Oid:
     own = history.chain(git, base, repo.head("one"))
     done = replay.replay(git, own, repo.head("main"), by=replay.committer(git))
     replay.check_replayed(git, own, base=repo.head("main"), tip=done.tip)
-    git.query("branch", "replayed", done.tip)
+    git.scratch("branch", "replayed", done.tip)
     return done.tip
 
 

@@ -45,7 +45,7 @@ def test_a_branch_brings_a_repository_with_commands(
 
 def test_a_bare_repository_of_ours(tmp_path: Path) -> None:
     """The mirror of a worker and the cache of a submodule are named as such; a work tree of it is not bare."""
-    Git(tmp_path).query("init", "--quiet", "--bare", ".")
+    Git(tmp_path).scratch("init", "--quiet", "--bare", ".")
     mirror = Git(tmp_path, git_dir=".")
     assert mirror.query("rev-parse", "--is-bare-repository").text == "true"
     assert mirror.common_dir() == tmp_path

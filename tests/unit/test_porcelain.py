@@ -44,8 +44,8 @@ QUERIES: dict[str, Callable[[Git], Any]] = {
     "reflog": lambda git: history.reflog(git, "x"),  # type: ignore[arg-type]  # any branch
     "load": lambda git: history.load(git, [OID]),
     "differing": lambda git: history.differing(git, OID, OID),
-    "three_way": lambda git: replay._single(git.query("merge-tree")),
-    "three_ways": lambda git: replay._several(git.query("merge-tree"), 2),
+    "three_way": lambda git: replay._single(git.scratch("merge-tree")),
+    "three_ways": lambda git: replay._several(git.scratch("merge-tree"), 2),
     "attributes": lambda git: attributes.files_in_tree(git, OID),
     "trees": lambda git: trees._read(git, [OID]),
     "committer": replay.committer,
