@@ -70,6 +70,7 @@ OUTSIDE = {
         "Cargo.lock": LOCKED.replace("SOURCE", 'source = "registry+https://github.com/rust-lang/crates.io-index"\n'),
         ".cargo/config.toml": '[source.crates-io]\nreplace-with = "x"\n[source.x]\ndirectory = "OTHER/.."\n',
     },
+    "the target of a link": {"src/lib.rs": LIB + 'include!("link.rs");\n'},
     "an included file": {"src/lib.rs": LIB + 'include!("OTHER/src/lib.rs");\n'},
 }
 
@@ -82,6 +83,8 @@ def test_a_package_outside_of_the_repository_that_changed(bench: Bench, tmp_path
     (other / "Cargo.toml").write_text(FILES["Cargo.toml"].replace("tiny", "other"))
     (other / "src/lib.rs").write_text("/// Fine.\npub fn fine() {}\n")
     (other / ".cargo-checksum.json").write_text('{"files":{}}')
+    if way == "the target of a link":
+        (bench.repo.path / "src/link.rs").symlink_to(other / "src/lib.rs")
     bench.commit(**{name: text.replace("OTHER", str(other)) for name, text in OUTSIDE[way].items()})
     assert bench.one("build").verdict is Verdict.PASSED
     assert bench.one("build").reused

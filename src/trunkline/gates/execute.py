@@ -34,6 +34,8 @@ from trunkline.state.receipt_store import Store, sources_name
 from trunkline.system.files import LONGEST, private_directory, read_regular
 
 _LINK = "120000"
+# These run gates on other machines, whose files and settings this one cannot compare.
+_ELSEWHERE = frozenset({"dask", "actions"})
 
 
 def tools_for(tree: Path, root: str, *, sandbox: bool) -> Tools:
@@ -144,7 +146,7 @@ def _misplaced(workspace: GateWorkspace, gate: Gate) -> Cause | None:
 def _run(workspace: GateWorkspace, gate: Gate, query: ReceiptQuery, say: Callable[[str], None]) -> GateOutcome:
     if gate.env.get("RUSTC_WRAPPER") == SCCACHE:
         cargo.start_cache(workspace.cwd)
-    outside = _outside(workspace)
+    outside = _outside_before(workspace)
     started = dt.datetime.now(dt.timezone.utc)
     log = private_directory(workspace.run / "logs") / f"{gate.name}.log"
     attempt, attempts = run_command(workspace, gate, log, {}), 1
@@ -193,20 +195,24 @@ def _run(workspace: GateWorkspace, gate: Gate, query: ReceiptQuery, say: Callabl
     return replace(_outcome(gate, attempt, receipt, cause), log=str(log))
 
 
-def _outside(workspace: GateWorkspace) -> dict[str, str]:
-    """Return the packages outside the work tree, in their state before the gate runs."""
+def _outside_before(workspace: GateWorkspace) -> dict[str, str]:
+    """Return the packages and files outside the work tree, in their state before the gate runs."""
     listed = workspace.git.cached_query("ls-tree", "-r", "-z", "--full-tree", workspace.tree)
     entries = (entry.partition("\t") for entry in os.fsdecode(listed.stdout).split("\0"))
     modes = {path: about.split(" ", 1)[0] for about, _, path in entries}
     manifests = [path for path in modes if PurePosixPath(path).name == "Cargo.toml"]
     links = [path for path, mode in modes.items() if mode == _LINK]
-    return outside_packages.states(workspace.slot.tree, workspace.root, manifests, links)
+    top, root = workspace.slot.tree, workspace.root
+    found = outside_packages.states(top, root, manifests, links)
+    if workspace.executor in _ELSEWHERE:
+        return found
+    return outside_packages.linked(top, links) | outside_packages.vendored(top, root) | found
 
 
 def _read_outside(workspace: GateWorkspace, started: dt.datetime) -> dict[str, str]:
     """Return the files outside the work tree that the compiler read; "" for one that changed during the run."""
     found = {}
-    for path in workspace.workplace.read_outside():
+    for path in workspace.workplace.read_outside() if workspace.executor not in _ELSEWHERE else ():
         try:
             touched = os.stat(path).st_ctime  # noqa: PTH116 -- many
         except OSError:

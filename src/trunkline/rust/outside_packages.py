@@ -15,8 +15,8 @@ from pathlib import Path
 from trunkline.rust import build_places, cargo, cargo_settings, toml_text
 from trunkline.system.files import LONGEST, read_regular
 
-_MOST_OF_LINK = 2_000  # files
 _MOST = 50_000  # files; a manifest may name a directory as large as the whole machine
+_OF_THE_KERNEL = ("/dev/", "/proc/", "/sys/")
 _BUILT = frozenset({"target", ".git"})
 _DEPENDENCIES = frozenset({
     "dependencies", "dev-dependencies", "build-dependencies", "dev_dependencies", "build_dependencies", "patch",
@@ -31,8 +31,7 @@ def states(top: Path, root: str, manifests: Iterable[str], links: Iterable[str] 
         top: the work tree.
         root: the Cargo workspace's directory in it, relative.
         manifests: the paths of the tree's Cargo.toml files, relative to it.
-        links: the paths of its symbolic links, any of which may be a member of the workspace, or a file
-            that code reads.
+        links: the paths of its symbolic links, any of which may be a member of the workspace.
     """
     top = Path(os.path.realpath(top))
     waiting = [_place(top, each) for each in links]
@@ -46,15 +45,23 @@ def states(top: Path, root: str, manifests: Iterable[str], links: Iterable[str] 
             continue
         found[str(place)] = state_of(str(place))
         waiting += _named_by(place)
-    return {**_linked(top, links), **found, **vendored(top, root)}
+    return found
 
 
-def _linked(top: Path, links: Iterable[str]) -> dict[str, str]:
-    """Return the state of what symbolic links of a tree lead to outside of it; large directories are left out."""
-    places = {_place(top, each) for each in links}
-    outside = (str(each) for each in sorted(places) if each.exists() and not (each == top or top in each.parents))
-    found = {each: state_of(each, _MOST_OF_LINK) for each in outside}
-    return {place: state for place, state in found.items() if state}
+def linked(top: Path, links: Iterable[str]) -> dict[str, str]:
+    """Return the files outside a work tree to which its links lead, as `states` does.
+
+    Directories other than packages are left out: `/tmp` changes all the time, and so do the files
+    of kernel file systems.
+
+    Args:
+        top: the work tree.
+        links: the paths of its symbolic links.
+    """
+    top = Path(os.path.realpath(top))
+    places = sorted({os.path.realpath(top / each) for each in links})
+    outside = (each for each in places if not each.startswith((f"{top}/", *_OF_THE_KERNEL)))
+    return {each: state_of(each) for each in outside if os.path.isfile(each)}  # noqa: PTH113 -- a name may be too long
 
 
 def vendored(top: Path, root: str) -> dict[str, str]:
@@ -76,12 +83,12 @@ def vendored(top: Path, root: str) -> dict[str, str]:
     return {str(each): state_of(str(each)) for each in packages if (each / "Cargo.toml").is_file()}
 
 
-def state_of(directory: str, most: int = 0) -> str:
+def state_of(directory: str) -> str:
     """Return a hash that changes if a file, or one of a directory, does; "" if there are too many files.
 
     It is over names, sizes and times, not over contents: a receipt may be published.
     """
-    digest, left = hashlib.sha256(), most or _MOST
+    digest, left = hashlib.sha256(), _MOST
     if not Path(directory).is_dir():
         digest.update(_line(directory))
     for folder, folders, names in os.walk(directory):
