@@ -126,7 +126,7 @@ def test_a_clone_of_a_fork_is_pointed_to_the_project(repo: Repo) -> None:
 
 
 def test_a_gate_that_does_not_exist_is_refused_before_any_session(repo: Repo) -> None:
-    """Exit code 2, with the nearest gate."""
+    """Exit code 2, with the nearest gate; a failed default gate names the command that writes stack.toml."""
     (repo.path / "noxfile.py").write_text(NOXFILE)
     argv = [sys.executable, "-m", "nox", "-s", "own", "gates(clipy)"]
     done = subprocess.run(argv, cwd=repo.path, capture_output=True, text=True, check=False)
@@ -134,3 +134,7 @@ def test_a_gate_that_does_not_exist_is_refused_before_any_session(repo: Repo) ->
     assert "error: there is no gate 'clipy'" in done.stderr
     assert done.stderr.splitlines()[-1] == "next: nox -s 'gates(clippy)'"
     assert "ran" not in done.stderr
+    argv[-1] = "gates(clippy)"
+    repo.commit("no workspace")
+    done = subprocess.run(argv[:-2] + argv[-1:], cwd=repo.path, capture_output=True, text=True, check=False)
+    assert "there is no stack.toml here: clippy is the default gate\nnox > next: trunkline init\n" in done.stderr

@@ -49,6 +49,7 @@ class Request(msgspec.Struct, frozen=True):
         common_dir: the repository's git directory; "": unknown.
         tree: the commit's tree; "": unknown.
         trust: the settings of the `[gates]` table that decide which receipts count (`trust_of`).
+        is_default: there is no stack.toml, so these are the default gates.
     """
 
     top: str
@@ -61,6 +62,7 @@ class Request(msgspec.Struct, frozen=True):
     common_dir: str = ""
     tree: str = ""
     trust: Mapping[str, str] = msgspec.field(default_factory=dict)
+    is_default: bool = False
 
     @property
     def settings(self) -> GateSettings:
@@ -149,5 +151,7 @@ def read(run: Path) -> Request:
     raw = json.loads((run / "request.json").read_bytes())
     gates = tuple(Gate.from_json(each) for each in raw["gates"])
     toolchains = {name: Toolchain(**each) for name, each in raw["toolchains"].items()}
-    kept = {name: raw[name] for name in ("top", "root", "commit", "strict", "common_dir", "tree", "trust")}
+    kept = {
+        name: raw[name] for name in ("top", "root", "commit", "strict", "common_dir", "tree", "trust", "is_default")
+    }
     return Request(**kept, reuse=Reuse(raw["reuse"]), gates=gates, toolchains=toolchains)

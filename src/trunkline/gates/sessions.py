@@ -53,7 +53,7 @@ def _request() -> request.Request | str:
             settings = validation.stacks_of(found)[0].gates
         run_request = request.Request(
             str(git.cwd), settings.root, catalogue(settings), strict=settings.strict,
-            trust=request.trust_of(settings),
+            trust=request.trust_of(settings), is_default=found is None,
         )  # fmt: skip
         run = request.new_run(git.common_dir())
     except UsageError as error:
@@ -132,6 +132,8 @@ def gates(session: nox.Session, gate: str) -> None:
         say=session.log,
         chosen=_chosen(sys.argv),
     )
+    if message and _RUN_REQUEST.is_default:
+        message += f"\nthere is no stack.toml here: {gate} is the default gate\nnext: trunkline init"
     if message:
         _fail(session, message)
 
