@@ -381,3 +381,13 @@ def test_a_step_of_the_last_merged_entry(person: Typist) -> None:
     refused = person("invoke push --pr 3 --yes")
     assert refused.code == 5
     person.follow(refused, "context/view.py:already_merged", "invoke status")
+
+
+@pytest.mark.parametrize("typed", ["restack", "rebase --pr 1", "land --up-to 1"])
+def test_a_dry_run_names_its_run(person: Typist, typed: str) -> None:
+    """The last line is the same command without the flag."""
+    shown = person(f"invoke {typed} --dry-run")
+    assert (shown.code, len(shown.next), shown.out.splitlines()[-1]) == (0, 1, f"next: {shown.next[0]}")
+    repeated = set(argv_of(shown.next[0]))
+    assert {"invoke", *typed.split()} <= repeated
+    assert "--dry-run" not in repeated

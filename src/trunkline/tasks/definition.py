@@ -112,6 +112,7 @@ class LandingTask(Task[Body]):
             session.terminal.asks = self.mutates and session.interactive and not session.yes
             with lock.prevent_locking() if session.dry_run else contextlib.nullcontext():
                 self.body(session, **given)
+            session.after_dry_run()
         self.times_called += 1
         return session.account
 

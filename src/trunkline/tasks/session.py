@@ -168,6 +168,11 @@ class TaskSession:
         self.account["plan"] = as_json.plan(plan)
         self.terminal.plan(plan)
 
+    def after_dry_run(self) -> None:
+        """Name the command that carries the printed plan out."""
+        if "plan" in self.account and "dry-run" in self.given:
+            self.terminal.next(self.again({"dry-run": ""}))
+
     def outcome(self, outcome: Outcome) -> None:
         """Print the outcome of a task without steps."""
         self.account["outcome"] = as_json.outcome(outcome)
