@@ -23,9 +23,9 @@ from trunkline.domain.names import Oid
 from trunkline.domain.proof import KnownReceipt, Proof, ReceiptQuery, changed_outside, concerns, found_since, prove
 from trunkline.domain.receipt import GateOutcome, Receipt, Toolchain, Verdict, receipt_id
 from trunkline.domain.stack import GateSettings
-from trunkline.gates import slots
+from trunkline.gates import outer_settings, slots
 from trunkline.gates.catalogue import Gate
-from trunkline.gates.outer_settings import outer_settings
+from trunkline.gates.outer_settings import OuterSettings
 from trunkline.git import signing, submodules
 from trunkline.git.git import Git
 from trunkline.rust import bubblewrap, outside_packages, sources
@@ -55,7 +55,7 @@ class Surroundings:
     git: Git
     sandbox: bool = False
     _tools: dict[tuple[tuple[str, str], ...], Tools] = field(default_factory=dict, repr=False)
-    _settings: dict[Oid, str] = field(default_factory=dict, repr=False)
+    _settings: list[OuterSettings] = field(default_factory=list, repr=False)
 
     def tools(self, tree: Oid, root: str) -> Tools:
         """Return the tools that the gates of a tree would use.
@@ -105,9 +105,9 @@ class Surroundings:
 
     def outer_settings(self, tree: Oid) -> str:
         """Return the hash of the settings outside a tree, as the gates see them."""
-        if tree not in self._settings:
-            self._settings[tree] = outer_settings(self.git, tree)
-        return self._settings[tree]
+        if not self._settings:
+            self._settings.append(outer_settings.read(self.git))
+        return self._settings[0].digest(self.git, tree)
 
 
 class Known(msgspec.Struct, frozen=True):

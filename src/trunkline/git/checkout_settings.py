@@ -91,9 +91,8 @@ def in_force(git: Git) -> CheckoutSettings:
     return CheckoutSettings(values, tuple(_outer_attributes(git, named)), umask())
 
 
-def effect(git: Git, tree: Oid) -> str:
+def effect(git: Git, tree: Oid, settings: CheckoutSettings) -> str:
     """Return a hash of the settings that change the files of a tree; "": none does."""
-    settings = in_force(git)
     return settings.effect(_filters_of(git, tree, settings.drivers))
 
 
