@@ -14,6 +14,7 @@ from trunkline.planning import evidence as fork_point_evidence
 from trunkline.planning.fork_point import decide
 from trunkline.planning.fork_point_evidence import Evidence, KnownHead, Parent
 from trunkline.planning.ownership import CommitClass, InvalidForkPointError
+from trunkline.planning.update_merge import is_clean_merge
 
 
 def evidence(
@@ -48,7 +49,7 @@ def evidence(
     commits = history.with_patch_ids(git, history.reachable(git, [current], [before or trunk])) if current else ()
     return Evidence(
         child=tip, merge_base=base, chain=chain, parents=(Parent("#1", heads, commits, rewritten=bool(older)),),
-        clean_merges=frozenset(commit.oid for commit in chain if fork_point_evidence.is_clean_merge(git, commit)),
+        clean_merges=frozenset(commit.oid for commit in chain if is_clean_merge(git, commit)),
         absorbed=lambda commits: fork_point_evidence.absorbed(git, commits, trunk),
         superseded=lambda commits, squashes: fork_point_evidence.superseded(git, commits, (trunk, *squashes)),
         similar=lambda one, other: fork_point_evidence.similar(git, one, other),

@@ -130,6 +130,22 @@ def test_an_unpushed_amend_is_never_replaced_by_what_others_rebased(stack: Desk)
     assert own(stack) == before
 
 
+@pytest.mark.parametrize("choice", [0, -1])
+def test_a_commit_reworded_here_while_update_branch_was_pressed(stack: Desk, choice: int) -> None:
+    """Its message stays, on top of the old version or instead of it."""
+    stack.clone.git("switch", "--quiet", "one")
+    stack.clone.git("commit", "--quiet", "--amend", "--message=reworded")
+    stack.clone.git("switch", "--quiet", "main")
+    stack.trunk_commits("trunk moves", {"trunk.txt": "1\n"})
+    stack.author.git("fetch", "--quiet", "origin")
+    stack.author.git("switch", "--quiet", "--detach", "origin/one")
+    stack.author.git("merge", "--quiet", "--no-edit", "origin/main")
+    stack.author.git("push", "--quiet", "origin", "HEAD:refs/heads/one")
+    typed(stack, failed(stack).next_commands[choice])
+    restacked(stack)
+    assert own(stack)["one"] == (["one 1", "one 2", "reworded"] if choice == 0 else ["one 1", "reworded"])
+
+
 @pytest.mark.parametrize("task", ["restack", "rebase"])
 @pytest.mark.parametrize("unpushed", [False, True])
 def test_update_branch_pressed_after_the_parents_squash(stack: Desk, task: str, *, unpushed: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
+from msgspec import structs
 
 from trunkline.context.earlier_tips import EarlierTips
 from trunkline.domain.commits import Commit
@@ -19,6 +20,7 @@ from trunkline.git import history, refs
 from trunkline.git.git import Git
 from trunkline.planning.commit_matching import match
 from trunkline.planning.known_heads import heads_of, refs_of
+from trunkline.planning.update_merge import is_clean_merge
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -31,7 +33,8 @@ class Versions(msgspec.Struct, frozen=True):
         pushed: every local commit was on the remote at some time.
         put_back: the user pushed another tip after the local one, and then moved the branch back.
         changed: remote commits whose version in the local branch has another change, oldest first.
-        other_versions: each side only has other versions of the other's commits: somebody amended one.
+        other_versions: each side only has other versions of the other's commits (somebody amended one), apart
+            from merges without changes of their own on the remote.
     """
 
     local_only: tuple[Commit, ...]
@@ -79,7 +82,9 @@ def compare(
     once = once_pushed(earlier, stack.remote, entry, pull(entry.key))
     pushed = {commit.oid for commit in history.reachable(git, _present(git, once, theirs), [theirs, *excluded])}
     put_back = _put_back(git, entry, ours, pushed.union(once))
-    return related(mine, others, pushed=pushed, put_back=put_back)
+    found = related(mine, others, pushed=pushed, put_back=put_back)
+    clean = all(is_clean_merge(git, commit) for commit in found.remote_only if found.other_versions)
+    return structs.replace(found, other_versions=found.other_versions and clean)
 
 
 def related(mine: Sequence[Commit], others: Sequence[Commit], *, pushed: Collection[Oid], put_back: bool) -> Versions:
@@ -120,7 +125,7 @@ def related(mine: Sequence[Commit], others: Sequence[Commit], *, pushed: Collect
         pushed=all(each.oid in pushed for each in mine),
         put_back=put_back,
         changed=tuple(commit for commit in others if commit.oid in versions - same),
-        other_versions=not remote_only and len(matched) == len(mine),
+        other_versions=all(len(commit.parents) > 1 for commit in remote_only) and len(matched) == len(mine),
     )
 
 

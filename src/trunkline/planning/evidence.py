@@ -24,6 +24,7 @@ from trunkline.planning.fork_point_evidence import Evidence, KnownHead, Parent
 from trunkline.planning.heads import entry_tip
 from trunkline.planning.merged import is_part_of, merged_below
 from trunkline.planning.parents import base_of
+from trunkline.planning.update_merge import is_clean_merge
 
 
 class _Branch(msgspec.Struct, frozen=True):
@@ -337,14 +338,6 @@ def _trunk(view: View, branch: _Branch) -> Parent:
         KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed
     )
     return Parent(str(view.stack.trunk), tuple(heads), trunk=True)
-
-
-def is_clean_merge(git: Git, commit: Commit) -> bool:
-    """Return whether a merge's tree equals git's automatic merge of its two parents."""
-    if len(commit.parents) != 2:  # noqa: PLR2004 -- an octopus merge is never replayed
-        return False
-    merge = replay.automatic_merge(git, *commit.parents)
-    return not merge.conflicts and merge.tree == commit.tree
 
 
 def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:

@@ -132,7 +132,7 @@ def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:
     if len(removed) == len(ahead):
         commands.append(_as_it_is(branch, theirs))
     else:
-        onto = f"git rebase --onto {theirs} {removed[-1].oid} {shlex.quote(branch)}"
+        onto = f"git rebase --empty=keep --onto {theirs} {removed[-1].oid} {shlex.quote(branch)}"
         commands.append(f"{onto}   # leaves {them} out, and keeps yours")
     raise Refused(
         f"{view.entry.full_label}: others removed {counted(len(removed))} from {remote}/{branch}",
@@ -177,7 +177,8 @@ def _on_top(view: View, found: Versions, theirs: Oid) -> tuple[str, ...]:
     if found.parent is None:
         return ()
     adds = f"puts {counted(len(found.local_only))} of yours on top of it"
-    commands = [f"git rebase --onto {theirs} {found.parent} {shlex.quote(branch)}   # {adds}"]
+    # A commit that only the user reworded becomes empty on top of the other version: git would drop it.
+    commands = [f"git rebase --empty=keep --onto {theirs} {found.parent} {shlex.quote(branch)}   # {adds}"]
     if found.pushed:
         commands.append(_as_it_is(branch, theirs))
     if found.other_versions:  # without a reflog, nothing tells whether yours was made from what the remote has

@@ -6,6 +6,7 @@ The merge has the tree that a replay of the entry's own commits gives, so it has
 from __future__ import annotations
 
 from trunkline.context.project import Project
+from trunkline.domain.commits import Commit
 from trunkline.domain.names import Oid
 from trunkline.domain.replay_plan import Replay, ReplayPlan
 from trunkline.git import history, replay
@@ -45,3 +46,11 @@ def merged(git: Git, work: ReplayPlan, done: Replay, *, branch: str, sign: bool)
 def is_merge(git: Git, work: ReplayPlan, commit: Oid) -> bool:
     """Return whether a commit is the merge that updated a branch."""
     return history.read_commits(git, [commit])[0].parents == (work.tip, work.base)
+
+
+def is_clean_merge(git: Git, commit: Commit) -> bool:
+    """Return whether a merge's tree equals git's automatic merge of its two parents."""
+    if len(commit.parents) != 2:  # noqa: PLR2004 -- an octopus merge is never replayed
+        return False
+    merge = replay.automatic_merge(git, *commit.parents)
+    return not merge.conflicts and merge.tree == commit.tree
