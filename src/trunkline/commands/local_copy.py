@@ -36,16 +36,7 @@ def read_local_stack(path: Path, trunk: str = "") -> LocalStack:
     Raises:
         UsageError: it is no clone, its history is incomplete, or trunk is not known.
     """
-    if not path.is_dir():
-        raise UsageError(
-            f"--repository {path}: there is no such directory", next_command=task_command("sim.serve", "--example")
-        )
-    git = top_of(Git(path.resolve()))
-    if refs.is_shallow(git):
-        raise UsageError(
-            f"{git.cwd} is a shallow clone", why="fork points need its whole history",
-            next_command=f"git -C {shlex.quote(str(git.cwd))} fetch --unshallow",
-        )  # fmt: skip
+    git = _clone(path)
     found = location.locate(git, git.cwd)
     stacks = () if found is None else validation.stacks_of(found, entries=False)
     entries = {entry.branch: entry for stack in stacks for entry in stack.entries}
@@ -75,6 +66,25 @@ def read_local_stack(path: Path, trunk: str = "") -> LocalStack:
         checked_out=next((branch for branch in tips if branch == head), name),
         stack_toml=found.text if found is not None and not found.of_trunk else "",
     )
+
+
+def _clone(path: Path) -> Git:
+    """Return the clone that a directory is in.
+
+    Raises:
+        UsageError: there is no such directory, it is in no clone, or the history of the clone is incomplete.
+    """
+    if not path.is_dir():
+        raise UsageError(
+            f"--repository {path}: there is no such directory", next_command=task_command("sim.serve", "--example")
+        )
+    git = top_of(Git(path.resolve()))
+    if refs.is_shallow(git):
+        raise UsageError(
+            f"{git.cwd} is a shallow clone", why="fork points need its whole history",
+            next_command=f"git -C {shlex.quote(str(git.cwd))} fetch --unshallow",
+        )  # fmt: skip
+    return git
 
 
 def _remote(git: Git) -> str:

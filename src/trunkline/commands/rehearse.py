@@ -8,7 +8,6 @@ and toolchain.
 
 from __future__ import annotations
 
-import difflib
 import os
 import shlex
 import shutil
@@ -29,8 +28,8 @@ from trunkline.context.project import Project, Reporter
 from trunkline.context.scope import Scope
 from trunkline.domain.command import caller, program_help, task_command
 from trunkline.domain.errors import UsageError
-from trunkline.domain.names import Oid, branch_ref, pr_number
-from trunkline.domain.rehearsal import PullChange, RefChange, Rehearsed
+from trunkline.domain.names import Oid, branch_ref
+from trunkline.domain.rehearsal import RefChange, Rehearsed, pull_changes
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PrState, PullRequest, Snapshot
 from trunkline.git import config_audit, history, refs
@@ -83,31 +82,56 @@ def rehearse(
     root = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=base))
     try:
         with _sandbox(scope.project, root, offline=offline) as box:
-            box.github.arm(armed)
-            before = _seen(scope.repository, box)
-            prepared = time.monotonic()
-            code, following = _perform(scope.reporter, box, arguments, unset, show_next=keep)
-            done = time.monotonic()
-            after = _seen(scope.repository, box)
-            found = Rehearsed(
-                command=task_command(*arguments),
-                code=code,
-                refs=_refs_changed(box, before[0], after[0], scope.repository),
-                pulls=_pulls_changed(before[1], after[1]),
-                receipts=_keep_receipts(scope.state, box),
-                preparing=prepared - started,
-                seconds=done - prepared,
-                faults=sum(each.times for each in armed),
-                hits=box.github.hits(),
-                place=str(root) if keep else "",
-                following=following,
-            )
+            place = str(root) if keep else ""
+            found = _changes(scope, box, arguments, unset, armed=armed, began=started, place=place)
         if keep:
             _leave_door(box, root)
         return found
     finally:
         if not keep:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _changes(
+    scope: Scope,
+    box: _Sandbox,
+    arguments: Sequence[str],
+    unset: Collection[str],
+    *,
+    armed: Sequence[Fault],
+    began: float,
+    place: str,
+) -> Rehearsed:
+    """Run the task in its sandbox and return what it changed there.
+
+    Args:
+        scope: the real context of the stack.
+        box: the sandbox.
+        arguments: the task with its flags.
+        unset: environment variables to remove for the task.
+        armed: the faults to inject.
+        began: when the rehearsal began, on the monotonic clock.
+        place: the sandbox if it is kept; else "".
+    """
+    box.github.arm(armed)
+    refs, pulls = _seen(scope.repository, box)
+    prepared = time.monotonic()
+    code, following = _perform(scope.reporter, box, arguments, unset, show_next=bool(place))
+    done = time.monotonic()
+    refs_after, pulls_after = _seen(scope.repository, box)
+    return Rehearsed(
+        command=task_command(*arguments),
+        code=code,
+        refs=_refs_changed(box, refs, refs_after, scope.repository),
+        pulls=pull_changes(pulls, pulls_after),
+        receipts=_keep_receipts(scope.state, box),
+        preparing=prepared - began,
+        seconds=done - prepared,
+        faults=sum(each.times for each in armed),
+        hits=box.github.hits(),
+        place=place,
+        following=following,
+    )
 
 
 @contextmanager
@@ -345,22 +369,6 @@ def _refs_changed(
         if old != new:
             count = len(history.reachable(git, [new], [old] if old else [])) if new else 0
             found.append(RefChange(name.removeprefix("refs/heads/"), old, new, count))
-    return tuple(found)
-
-
-def _pulls_changed(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple[PullChange, ...]:
-    found = []
-    for number, now in sorted(after.items()):
-        then = before.get(number, {})
-        fields = tuple(
-            (name, str(then.get(name, "")), str(now[name]))
-            for name in ("state", "draft", "base")
-            if then.get(name) != now[name]
-        )
-        old, new = str(then.get("body", "")).splitlines(), str(now["body"]).splitlines()
-        body = "\n".join(list(difflib.unified_diff(old, new, lineterm="", n=1))[2:])
-        if fields or body:
-            found.append(PullChange(pr_number(number), fields, body))
     return tuple(found)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from trunkline.domain.names import Oid, PrNumber
+from trunkline.domain.names import Oid, PrNumber, pr_number
 
 REHEARSED = ("rebase", "restack", "land", "rescue", "submit", "modify")
 """The tasks that can be rehearsed."""
@@ -58,3 +59,25 @@ class Rehearsed(msgspec.Struct, frozen=True):
     hits: int = 0
     place: str = ""
     following: tuple[str, ...] = ()
+
+
+def pull_changes(before: Mapping[int, Any], after: Mapping[int, Any]) -> tuple[PullChange, ...]:
+    """Return the pull requests that changed.
+
+    Args:
+        before: pull requests of the simulated GitHub by number, as JSON values.
+        after: likewise; none is missing.
+    """
+    found = []
+    for number, now in sorted(after.items()):
+        then = before.get(number, {})
+        fields = tuple(
+            (name, str(then.get(name, "")), str(now[name]))
+            for name in ("state", "draft", "base")
+            if then.get(name) != now[name]
+        )
+        old, new = str(then.get("body", "")).splitlines(), str(now["body"]).splitlines()
+        body = "\n".join(list(difflib.unified_diff(old, new, lineterm="", n=1))[2:])
+        if fields or body:
+            found.append(PullChange(pr_number(number), fields, body))
+    return tuple(found)

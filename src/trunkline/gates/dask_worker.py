@@ -143,6 +143,11 @@ def run(
     except Exception as error:  # Dask retries or gives up; either way report the error to the run
         worker.log_event(topic, {**about_gate, "failed": f"{type(error).__name__}: {error}"})
         raise
+    return _reply(outcome, receipt, log, said)
+
+
+def _reply(outcome: GateOutcome, receipt: Receipt | None, log: bytes, said: list[str]) -> dict[str, Any]:
+    """Return the result of a gate as JSON values, which `dask_replies` reads."""
     return {
         "outcome": outcome.to_json(),
         "receipt": statement_of(receipt) if receipt else None,

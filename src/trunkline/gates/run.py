@@ -71,23 +71,11 @@ def gate_commit(  # noqa: PLR0913 -- the fields of a GateJob, most with defaults
     """
     git = Git(top)
     gates = tuple(gate for gate in catalogue(settings) if not only or gate.name in only)
-    (found,) = run_gate_jobs(
-        [
-            GateJob(
-                git,
-                commit,
-                gates,
-                settings,
-                reuse,
-                progress,
-                began,
-                say,
-                printed=printed,
-                on_stopped=on_stopped,
-                compiled=compiled,
-            )
-        ]
-    )
+    job = GateJob(
+        git, commit, gates, settings, reuse, progress, began, say,
+        printed=printed, on_stopped=on_stopped, compiled=compiled,
+    )  # fmt: skip
+    (found,) = run_gate_jobs([job])
     return found
 
 

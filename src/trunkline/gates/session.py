@@ -58,11 +58,8 @@ def run_session(
     """
     _end_with_parent(int(os.environ[HEAD_VARIABLE].rpartition(":")[2]))
     try:
-        git = Git(Path(run_request.top))
-        if run_request.common_dir:
-            git.prime_cache(Path(run_request.common_dir), Oid(run_request.commit), Oid(run_request.tree))
-        resolved = Oid(commit) if commit and commit == run_request.commit else None  # by the caller
-        tip = resolved or (require_commit(git, commit, "commit") if commit else _agreed(git, run, say))
+        git = _repository(run_request)
+        tip = _resolved(run_request, git, run, commit, say)
         say(f"{name} on {short(tip)}: {run_request.gate(name).command_line}")
         known = _KnownOutcomes.of(run, tip)
         if name in known.outcomes:
@@ -88,6 +85,21 @@ def run_session(
         return "\n".join([str(error), error.stderr, *(f"next: {command}" for command in error.next_commands)])
     _write_outcome(run, outcome)
     return _report(outcome, say)
+
+
+def _repository(run_request: Request) -> Git:
+    git = Git(Path(run_request.top))
+    if run_request.common_dir:
+        git.prime_cache(Path(run_request.common_dir), Oid(run_request.commit), Oid(run_request.tree))
+    return git
+
+
+def _resolved(run_request: Request, git: Git, run: Path, commit: str, say: Callable[[str], None]) -> Oid:
+    """Return the commit that a session is about; see `run_session`."""
+    if not commit:
+        return _agreed(git, run, say)
+    is_resolved = commit == run_request.commit  # by the caller
+    return Oid(commit) if is_resolved else require_commit(git, commit, "commit")
 
 
 class _KnownOutcomes(msgspec.Struct, frozen=True):

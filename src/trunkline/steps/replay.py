@@ -213,17 +213,7 @@ def conclude(
         f"{counted(len(kept))}, fork point {short(work.fork)} ({work.about}), {_conflict_summary(by_hand)}",
         StepStatus.WARNED if empty or skipped else StepStatus.DONE,
         (*notes, *kept_work.lines()),
-        {
-            **work.facts(),
-            "branch": context.entry.branch,
-            "new": head.oid,
-            "mapped": [list(pair) for pair in head.mapped],
-            "resolved": list(resolved),
-            "skipped": list(skipped),
-            "emptied": list(done.emptied),
-            "dropped": list(done.dropped),
-            "regenerated": [list(each) for each in done.regenerated],
-        },
+        _facts(context.entry, work, done, by_hand, head),
         replayed=_replayed(
             context.entry,
             work,
@@ -234,6 +224,21 @@ def conclude(
             skipped=skipped,
         ),
     )
+
+
+def _facts(entry: Entry, work: ReplayPlan, done: Replay, by_hand: ManualDecisions, head: _Head) -> dict[str, object]:
+    """Return what the step's outcome holds as JSON values."""
+    return {
+        **work.facts(),
+        "branch": entry.branch,
+        "new": head.oid,
+        "mapped": [list(pair) for pair in head.mapped],
+        "resolved": list(by_hand.resolved),
+        "skipped": list(by_hand.skipped),
+        "emptied": list(done.emptied),
+        "dropped": list(done.dropped),
+        "regenerated": [list(each) for each in done.regenerated],
+    }
 
 
 class _Head(msgspec.Struct, frozen=True):

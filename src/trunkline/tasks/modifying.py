@@ -69,12 +69,7 @@ def modify(
     }  # fmt: skip
     given = [(kind, name) for kind, name in kinds.items() if name]
     if len(given) + bool(plan) + bool(print) > 1:
-        raise UsageError(
-            "modify takes one operation at a time, or --plan, or --print",
-            why="several changes at once are a plan: print it, edit it, and give it back",
-            next_command=task_command("modify", "--print"),
-        )
-    chosen = _Options(close, not no_verify)
+        raise _several_operations()
     context = open_stack(session, stack, options_of(fork_point=fork_point, no_push=no_push))
     stacked = modify_command.open_stacked(context)
     session.account["text"] = stacked.text
@@ -82,17 +77,24 @@ def modify(
         if not session.json_wanted:
             sys.stdout.write(stacked.text)
         return
+    chosen = _Options(close, not no_verify)
     if given:
-        kind, name = given[0]
         elsewhere = modify_command.stack_with(context, onto) if onto else ""
-        operation = Operation(
-            kind, name, onto, str(context.stack.trunk), into, branch, message, paths, close, elsewhere
-        )
+        trunk = str(context.stack.trunk)
+        operation = Operation(*given[0], onto, trunk, into, branch, message, paths, close, elsewhere)
         _modify(session, context, stacked, modify_command.after(stacked, operation), chosen)
     elif plan:
         _modify(session, context, stacked, modify_command.lines_in(_read(plan)), chosen)
     else:
         _edited(session, context, stacked, chosen)
+
+
+def _several_operations() -> UsageError:
+    return UsageError(
+        "modify takes one operation at a time, or --plan, or --print",
+        why="several changes at once are a plan: print it, edit it, and give it back",
+        next_command=task_command("modify", "--print"),
+    )
 
 
 def _edited(session: TaskSession, context: Context, stacked: Stacked, chosen: _Options) -> None:

@@ -62,17 +62,10 @@ def rehearse(
         options = options_of(skip, accept_unavailable, fork_point, accept_flaky=accept_flaky)
         context = open_entry(session, pr, stack, options) if single else open_stack(session, stack, options)
         flags: dict[str, str | bool] = {
-            "stack": stack,
-            "skip": skip,
-            "accept-unavailable": accept_unavailable,
-            "accept-flaky": accept_flaky,
-            "fork-point": fork_point,
-            "require": require,
-            "plan": str(Path(plan).absolute()) if plan else "",
-            "pr": str(context.entry.key) if single else pr or "",
-            "drop-emptied": drop_emptied,
-            "no-push": no_push,
-        }
+            "stack": stack, "skip": skip, "accept-unavailable": accept_unavailable, "accept-flaky": accept_flaky,
+            "fork-point": fork_point, "require": require, "plan": str(Path(plan).absolute()) if plan else "",
+            "pr": str(context.entry.key) if single else pr or "", "drop-emptied": drop_emptied, "no-push": no_push,
+        }  # fmt: skip
         arguments = [task, *flag_words(_taken(task, flags))]
         session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
         found = rehearse_workflow.rehearse(
@@ -80,15 +73,20 @@ def rehearse(
         )
     _print(session, found)
     if found.code:
-        raise CheckFailed(
-            f"the rehearsed task ended with exit code {found.code}",
-            why="nothing outside the sandbox was touched",
-            next_command=(
-                *dict.fromkeys(_outside(session, task, found.following)),
-                shlex.join([f"{found.place}/enter"]) if found.place else session.again({"keep": True}),
-            ),
-        )
+        raise _failed(session, task, found)
     session.terminal.next(task_command("init") if example else found.command)
+
+
+def _failed(session: TaskSession, task: str, found: Rehearsed) -> CheckFailed:
+    """Return the error for a rehearsed task that failed."""
+    return CheckFailed(
+        f"the rehearsed task ended with exit code {found.code}",
+        why="nothing outside the sandbox was touched",
+        next_command=(
+            *dict.fromkeys(_outside(session, task, found.following)),
+            shlex.join([f"{found.place}/enter"]) if found.place else session.again({"keep": True}),
+        ),
+    )
 
 
 def _print(session: TaskSession, found: Rehearsed) -> None:
