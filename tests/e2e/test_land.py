@@ -77,7 +77,8 @@ def test_what_is_merged_is_reported_first_and_last(stack: YardLanding) -> None:
     order = ["  1. #518 feat/one  Arena", "  2. #519 feat/two  Entry", "  3. #520 feat/three  Eviction"]
     assert lines[1:5] == ["lands 3 pull requests on origin/main, in this order:", *order]
     planned = [f"{line}: merged as it is" for line in order]
-    assert lines[-4:] == ["would land 3 pull requests on origin/main, in this order:", *planned]
+    assert lines[-5:-1] == ["would land 3 pull requests on origin/main, in this order:", *planned]
+    assert lines[-1] == "next: invoke land"
     before = stack.world()
     asked = stack.on_terminal("land", "--skip", "fmt,gates", "--pr", "518", typed=b"\n")
     assert re.search(r"1\. #518 feat/one  Arena\r?\nPublish\? \[y/N\]", asked.out), asked.out
