@@ -15,9 +15,9 @@ from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.scope import Scope
 from trunkline.domain.added import AddedEntry
-from trunkline.domain.command import task_command
+from trunkline.domain.command import Command, task_command
 from trunkline.domain.decisions import Forecast
-from trunkline.domain.errors import Refused, TransientError
+from trunkline.domain.errors import ExternalError, Refused, TransientError
 from trunkline.domain.names import BranchName, branch_name
 from trunkline.domain.options import Options
 from trunkline.domain.records import Place, PlacedEntry, PlannedStep, RunStarted
@@ -104,6 +104,8 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
     error = performed.error
     if isinstance(error, TransientError):
         error.next_commands = tuple(dict.fromkeys((task_command("continue"), *error.next_commands)))
+    elif isinstance(error, ExternalError) and not any(isinstance(each, Command) for each in error.next_commands):
+        error.next_commands = (*error.next_commands, task_command("continue"))
     if error is None or all(step.pr is None for step in plan.steps):
         return performed
     so_far = open_run.progress(journal.read(path))

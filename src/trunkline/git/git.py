@@ -457,6 +457,13 @@ def is_old(version: str, least: tuple[int, int] = MINIMUM) -> bool:
     return match is not None and (int(match[1]), int(match[2])) < least
 
 
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
+_OF_FILE_SYSTEM = re.compile(
+    rf"(?:{_NO_ROOM.pattern}|Read-only file system|Permission denied|Input/output error|Stale file handle"
+    r"|Resource temporarily unavailable|Cannot allocate memory|Too many open files)\)?\.?$",
+    re.MULTILINE,
+)
+"""The words of errno(3), with which git ends a line about a system call that failed (`die_errno`)."""
 LFS_INSTALL = "sudo apt-get install git-lfs && git lfs install"
 """The command that installs Git LFS; git-lfs.com has the packages of other systems."""
 
@@ -474,8 +481,9 @@ def _failure(done: process.Completed, *, network: bool) -> TrunklineError:
             rejected.what, why=what, command=done.command_line, stderr=done.error_text, next_command=rejected.commands
         )
     # git's own errors exit with 1, 128 or 129 (git(1)); any other code means that it crashed.
-    kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not network else ExternalError
+    of_system = network or _OF_FILE_SYSTEM.search(done.error_text)
+    kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not of_system else ExternalError
     if network and is_transient(done.error_text):
         kind = TransientError
-    why, full = f"exit code {done.returncode}", "No space left on device" in done.error_text
+    why, full = f"exit code {done.returncode}", _NO_ROOM.search(done.error_text)
     return kind(what, why=why, command=done.command_line, stderr=done.error_text, next_command="df ." if full else ())
