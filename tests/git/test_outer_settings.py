@@ -57,7 +57,8 @@ def test_settings_that_change_a_checkout(values: dict[str, str], attributes: str
 )
 def test_settings_without_effect_on_a_checkout(values: dict[str, str], attributes: str) -> None:
     """Receipts of machines that differ in these settings remain comparable."""
-    assert CheckoutSettings(values, (attributes,), 0o022).effect(frozenset({"lfs"})) == ""
+    for umask in (0o022, 0o002):
+        assert CheckoutSettings(values, (attributes,), umask).effect(frozenset({"lfs"})) == ""
 
 
 def test_a_filter_program_that_is_installed_later() -> None:

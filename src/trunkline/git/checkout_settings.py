@@ -34,7 +34,9 @@ _WITHOUT_EFFECT = {
 _WRITES = re.compile(r"(?!\s*#).*\b(?:text|eol|crlf|binary|ident|filter|working-tree-encoding)\b|\[attr\]")
 _FILTER = re.compile(r"\bfilter=(\S+)")
 _ATTRIBUTES = ":(top,glob)**/.gitattributes"
-_USUAL_UMASK = 0o022
+# The defaults of distributions; they differ in the write permission of the group, which git does not
+# track either. Receipts of such machines remain comparable.
+_USUAL_UMASKS = frozenset({0o002, 0o022})
 _STATUS = Path("/proc/self/status")
 _UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
@@ -76,7 +78,7 @@ class CheckoutSettings(msgspec.Struct, frozen=True):
         missing = sorted(
             name for name, value in acting.items() if name.startswith("filter.") and not _is_installed(value)
         )
-        umask = self.umask if self.umask != _USUAL_UMASK else None
+        umask = self.umask if self.umask not in _USUAL_UMASKS else None
         return _hash([acting, missing, lines, umask]) if acting or lines or umask is not None else ""
 
 
