@@ -191,7 +191,7 @@ PULL: dict[str, Any] = {
     "id": "PR_1", "number": 519, "title": "x", "url": "", "state": "OPEN", "isDraft": False, "body": "",
     "baseRefName": "main", "baseRefOid": None, "headRefName": "one", "headRefOid": "a" * 40, "headRepository": None,
     "mergedAt": None, "mergeCommit": None, "timelineItems": {"nodes": [None, {"beforeCommit": None}]},
-    "commits": {"totalCount": 0, "nodes": []},
+    "commits": {"nodes": []},
     "latestOpinionatedReviews": {"nodes": [None, {"author": None, "state": "APPROVED"}]},
     "reviewRequests": {"nodes": [{"requestedReviewer": None}, {"requestedReviewer": {"__typename": "Team"}}]},
 }  # fmt: skip
@@ -211,7 +211,7 @@ def test_null_authors_and_hidden_objects() -> None:
         ("number", 2**40, "at `$.number`"),
         ("headRefOid", "HEAD", "at `$.headRefOid`"),
         ("state", "DRAFT", "Invalid enum value 'DRAFT' - at `$.state`"),
-        ("commits", {"nodes": []}, "missing required field `totalCount` - at `$.commits`"),
+        ("commits", {}, "missing required field `nodes` - at `$.commits`"),
         ("timelineItems", {"nodes": [7]}, "at `$.timelineItems.nodes[0]`"),
     ],
 )

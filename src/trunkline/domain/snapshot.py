@@ -88,7 +88,6 @@ class PullRequest(msgspec.Struct, frozen=True):
     merged_at: str = ""
     merge_commit: Oid | None = None
     merge_parents: tuple[Oid, ...] = ()
-    commit_count: int = 0
     force_pushes: tuple[ForcePush, ...] = ()
     earlier_bases: tuple[str, ...] = ()
     checks: tuple[CheckRun, ...] = ()

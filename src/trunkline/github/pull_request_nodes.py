@@ -23,7 +23,7 @@ fragment entry on PullRequest {
       ... on AutomaticBaseChangeSucceededEvent { oldBase }
     }
   }
-  commits(last: 1) { totalCount nodes { commit { statusCheckRollup { contexts(first: 100) { nodes {
+  commits(last: 1) { nodes { commit { statusCheckRollup { contexts(first: 100) { nodes {
     ... on CheckRun { name status conclusion annotations(first: 5) { nodes { message } } }
     ... on StatusContext { context state }
   } } } } } }
@@ -113,7 +113,6 @@ class _PullRequestCommit(Node, frozen=True):
 
 
 class _Commits(Node, frozen=True):
-    total_count: int
     nodes: tuple[_PullRequestCommit, ...]
 
 
@@ -188,7 +187,6 @@ class PullRequestNode(Node, frozen=True, kw_only=True):
             merged_at=self.merged_at or "",
             merge_commit=merge.oid if merge else None,
             merge_parents=tuple(parent.oid for parent in merge.parents.visible) if merge else (),
-            commit_count=self.commits.total_count,
             force_pushes=tuple(
                 ForcePush(_oid_of(event.before_commit), _oid_of(event.after_commit))
                 for event in self.timeline_items.visible

@@ -93,17 +93,27 @@ def entry_tip(view: View) -> Tip:
 
 
 def missing_here(view: View) -> tuple[Commit, ...]:
+    """Return the commits that the entry's local branch is behind the remote one; see `lacking`."""
+    ours, theirs = view.local.local, view.local.remote
+    return () if ours is None or theirs is None else lacking(view, ours, theirs)
+
+
+def lacking(scope: Scope, ours: Oid, theirs: Oid) -> tuple[Commit, ...]:
     """Return the commits that a local branch is behind the remote one; () if it is not.
 
     A branch that was moved back by hand is behind, too: nothing tells whether the commits are
     unwanted, or a colleague's. One that a run shortened is not.
+
+    Args:
+        scope: the entry.
+        ours: the local branch.
+        theirs: the remote branch.
     """
-    ours, theirs = view.local.local, view.local.remote
-    if ours is None or theirs is None or ours == theirs or not history.is_ancestor(view.git, ours, theirs):
+    if ours == theirs or not history.is_ancestor(scope.git, ours, theirs):
         return ()
-    if journal_queries.is_shortened(view, ours, theirs):
+    if journal_queries.is_shortened(scope, ours, theirs):
         return ()
-    return tuple(history.reachable(view.git, [theirs], [ours]))
+    return tuple(history.reachable(scope.git, [theirs], [ours]))
 
 
 def _ahead(view: View, ours: Oid, theirs: Oid) -> Tip:

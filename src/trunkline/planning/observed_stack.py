@@ -23,7 +23,7 @@ from trunkline.gates.check_receipts import Subject
 from trunkline.gates.proof import Surroundings
 from trunkline.git import history, local_refs, refs
 from trunkline.git.git import Git
-from trunkline.planning import branch_versions, fork_point, journal_queries
+from trunkline.planning import branch_versions, fork_point, heads, journal_queries
 from trunkline.planning.evidence import bases_outside, gather
 from trunkline.planning.own_base import subject_of
 from trunkline.planning.verification import Evidence, checks_at, gates_for
@@ -103,15 +103,15 @@ class ObservedStack(msgspec.Struct, frozen=True):
 
     def behind(self, entry: Entry) -> str:
         """Return the number of commits that the local branch lacks and why, in a sentence; "" if it lacks none."""
-        git, branch = self.project.git, self.branches[entry.key]
+        branch = self.branches[entry.key]
         if branch.side is not UpstreamRelation.BEHIND or branch.ours is None or branch.theirs is None:
             return ""
-        if not history.is_ancestor(git, branch.ours, branch.theirs):
+        commits = heads.lacking(Scope(self.project, entry, stacked=True), branch.ours, branch.theirs)
+        if not commits:
             return ""  # others rewrote it
-        count = counted(len(history.reachable(git, [branch.theirs], [branch.ours])))
         moved = branch.theirs in self.earlier.of_ref(branch_ref(entry.branch))
         why = ": it was moved back by hand, and a restack moves it forward again" if moved else ""
-        return f"your branch is {count} behind the remote's{why}"
+        return f"your branch is {counted(len(commits))} behind the remote's{why}"
 
     def own(self, entry: Entry) -> int | None:
         """Return the number of own commits; None if it is unknown or the user must decide.
@@ -198,8 +198,8 @@ class ObservedStack(msgspec.Struct, frozen=True):
         remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
         pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
         world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local, pulls_of)
-        heads = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
-        decisions = Decisions(rewritten=heads)  # a restack takes over these heads, which may be the remote's
+        tips = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
+        decisions = Decisions(rewritten=tips)  # a restack takes over these heads, which may be the remote's
         return View(self.project, entry, True, world, self.machine, decisions, self.earlier)
 
     def gates(self, entry: Entry) -> Evidence:
