@@ -327,3 +327,13 @@ def test_killed_at_any_time(mode: str, where: str, then: str) -> None:
             story = play_killed(stack, MODES[mode], where, number, then)
             found += [f"{where} {number}\n{story.text()}"] if story.complaints else []
     assert not found, "\n\n".join(found)
+
+
+def test_requested_changes_with_open_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` and `land` name the command that lists the threads, although trunk has moved on."""
+    with race(monkeypatch) as stack:
+        stack.lever("review", number=1, author="linus", state="CHANGES_REQUESTED", threads=2)
+        assert stack("invoke status").next == ["invoke comments --pr 1"]
+        stopped = stack("invoke land --yes")
+        assert (stopped.code, stopped.next[0]) == (3, "invoke comments --pr 1")
+        assert "README.md:2  linus" in stack(stopped.next[0]).out
