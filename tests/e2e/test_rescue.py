@@ -84,9 +84,10 @@ def test_where_github_refuses(stack: YardLanding) -> None:
     assert ran.code == 5, ran.out
     assert "force-pushed" in ran.err
     assert stack.remote_head("feat/one") == ""
-    last = ran.err.rstrip().splitlines()[-1].removeprefix("next: ")
-    made = stack.run("sh", "-c", last)
-    assert made.code == 0, last + made.err
+    create, update = (line.removeprefix("next: ") for line in ran.err.splitlines() if line.startswith("next: "))
+    assert update == "invoke init --update   # then: the new one takes the place of #519"
+    made = stack.run("sh", "-c", create)
+    assert made.code == 0, create + made.err
     number = int(made.out.rstrip().rsplit("/", 1)[1])
     assert (stack.pr(number)["base"], stack.pr(number)["draft"], stack.pr(number)["body"]) == (
         "main",

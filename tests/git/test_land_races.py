@@ -268,6 +268,20 @@ def test_somebody_acts_at_any_time(mode: str, action: str) -> None:
     assert not found, "\n\n".join(found)
 
 
+def test_a_closed_one_that_github_does_not_reopen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new pull request of the same branch takes its place; the printed commands lead to the landing."""
+    with race(monkeypatch) as stack:
+        stack.act(2, actions.close)
+        stack.push("two", amend=True)
+        stack.clone.git("fetch", "--quiet", "origin")
+        ran = stack("invoke rescue --pr 2")
+        assert (ran.code, "gh pr create" in ran.out) == (5, True), ran.out
+        stack.lever("open_pull_request", head="two", base="one", title="PR 2", number=9)
+        for line in (*ran.next, "invoke land"):
+            assert stack(line).code == 0
+        assert stack.pull(9).state is PullState.MERGED
+
+
 class KilledError(BaseException):
     """The process ends here."""
 

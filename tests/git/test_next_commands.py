@@ -703,6 +703,7 @@ ELSEWHERE: dict[str, str] = {
     "commands/rehearse.py:_faults": "tests/e2e/test_rehearse.py::test_nonsense",
     "commands/rehearse.py:rehearse": "tests/e2e/test_rehearse.py::test_the_same_as_the_run_that_follows",
     "steps/rescue.py:_lost_branches": LOOKS,
+    "steps/rescue.py:_reopen": "tests/git/test_land_races.py::test_a_closed_one_that_github_does_not_reopen",
     "commands/restack.py:nothing_to_do": "tests/e2e/test_rescue.py::test_the_pull_request_is_reopened",
     "commands/resume.py:find": "tests/git/test_paused_run.py::"
     "test_a_continue_after_it_ends_or_is_refused_with_a_way_on",

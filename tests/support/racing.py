@@ -26,6 +26,7 @@ from support.landing import own_stack
 from support.printed import check_printed, next_commands
 from support.repo import Repo
 from support.templates import copied
+from trunkline.context.view import View
 from trunkline.domain.command import argv_of
 from trunkline.domain.names import Oid
 from trunkline.domain.receipt import GateOutcome, Verdict
@@ -246,8 +247,8 @@ class Race:
         self.gated.add(self._tree(commit))
         return (GateOutcome("msrv", Verdict.PASSED),)
 
-    def _known(self, _view: object, commit: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
-        known = GateOutcome("msrv", Verdict.PASSED) if self._tree(commit) in self.gated else None
+    def _known(self, view: View, commit: Oid) -> tuple[tuple[str, GateOutcome | None], ...]:
+        known = GateOutcome("msrv", Verdict.PASSED) if view.git.tree(commit) in self.gated else None
         return (("msrv", known),)
 
 

@@ -169,7 +169,10 @@ def _reopen(context: Context, step_context: StepContext, pr: PullRequest, lost: 
         raise Refused(
             f"GitHub does not reopen #{pr.number}",
             why="\n".join((refused.why, *kept, "the next command makes a new pull request of the same branch")),
-            next_command=_replacement(context.project, pr, lost.onto),
+            next_command=(
+                _replacement(context.project, pr, lost.onto),
+                task_command("init", "--update", comment=f"then: the new one takes the place of #{pr.number}"),
+            ),
         ) from refused
     return context.view().known(pr.number)
 
