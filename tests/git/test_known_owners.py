@@ -268,3 +268,21 @@ def test_a_reverted_parent_whose_child_would_be_merged_as_it_is(staged: Stage) -
     staged.author.git("push", "--quiet", "origin", f"HEAD:refs/heads/{staged.trunk}")
     for task in ("restack", "land", "rebase --pr 2"):
         assert staged.run(f"invoke {task} --dry-run").code == 3, task
+
+
+@pytest.mark.parametrize("retargeted", [False, True])
+def test_a_version_of_a_commit_below_a_moved_entry_is_none_of_its_own(staged: Stage, *, retargeted: bool) -> None:
+    """#1 was put onto #2, which then went back to its old head; one commit was once pushed to #1 by mistake."""
+    old, below = staged.hub.tip("e2"), staged.own[1][-1]
+    for name in (staged.own[2][0], below):
+        staged.push(staged.author_with(2), 1, name)
+    staged.replay(2, staged.trunk_tip())
+    staged.replay(1, staged.own[2][-1])
+    staged.write_stack(2, 1, 3)
+    if retargeted:
+        staged.hub.pulls[2].target(staged.trunk)
+        staged.hub.pulls[1].target("e2")
+    staged.push(staged.author_with(2), 2, old)
+    ran = staged.run("invoke restack --dry-run")
+    assert ran.code == 3
+    assert '"e2 1"' in ran.text

@@ -133,7 +133,10 @@ def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
     for entry in beside:
         whole = _sits_on(view, view.entry, entry) and not _sits_on(view, entry, view.entry)
         parent = _parent(view, _heads_of(view, entry), branch) if whole else _contained(view, entry, branch)
-        found += [parent] if parent is not None else []
+        if parent is not None:
+            # What another head of this branch holds was this entry's: the moved one may sit on that head by now.
+            mine = _held_elsewhere(view, branch)
+            found.append(replace(parent, commits=tuple(each for each in parent.commits if each.oid not in mine)))
     found += _of_base_branches(view, branch)
     if below and not any(head.current and _contains(view.git, branch, head.oid) for head in found[0].heads):
         contained = any(head.holds for parent in found for head in parent.heads)
@@ -163,6 +166,14 @@ def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
     parent = _parent(view, found, branch)
     heads = tuple(head for head in parent.heads if head.oid in branch.names)
     return replace(parent, heads=heads) if heads else None
+
+
+def _held_elsewhere(view: View, branch: _Branch) -> frozenset[Oid]:
+    """Return the commits that other known heads of the entry hold, and this one does not."""
+    pr = view.world.snapshot.pr(view.entry.key)
+    heads = [*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ())]
+    reached = history.reachable(view.git, history.present(view.git, heads), [view.world.trunk])
+    return frozenset(commit.oid for commit in reached) - branch.names
 
 
 class _Heads(msgspec.Struct, frozen=True):
