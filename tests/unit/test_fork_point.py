@@ -101,13 +101,23 @@ def test_a_childs_commit_pushed_to_the_parent_by_mistake_is_a_question() -> None
         assert decide(evidence(chain, parent), given=answer.oid).own == answer.own
 
 
-@pytest.mark.parametrize(("subject", "asks"), [("trigger", False), ("other words", True)])
-def test_an_empty_commit_with_a_new_date_is_the_parents(subject: str, *, asks: bool) -> None:
-    """Subject, author name and mail identify a commit without a patch id in the rewritten parent."""
+@pytest.mark.parametrize(
+    ("subject", "author", "date", "asks"),
+    [
+        ("trigger", "", 99, False),
+        ("trigger", "Nina", 0, False),
+        ("trigger", "Nina", 99, True),
+        ("other", "", 99, True),
+    ],
+)
+def test_an_empty_commit_with_a_new_date_or_author_is_the_parents(
+    subject: str, author: str, date: int, *, asks: bool
+) -> None:
+    """Its subject and its author or date identify a commit without a patch id in the rewritten parent."""
     p1, own = line("p1", "c1")
     trigger = commit("old", p1.oid, subject="trigger", patch="")
     chain = (p1, trigger, structs.replace(own, parents=(trigger.oid,)))
-    again = commit("new", p1.oid, subject=subject, patch="", date=99)
+    again = commit("new", p1.oid, subject=subject, patch="", author=author, date=date or sum(b"old"))
     old = head(trigger, chain, current=False)
     parent = Parent("#1", (KnownHead(again.oid, True, frozenset({p1.oid})), old), (p1, again), rewritten=True)
     assert bool(decide(evidence(chain, parent)).questions) is asks

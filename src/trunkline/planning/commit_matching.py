@@ -93,6 +93,13 @@ def _empty_subject_and_author(commit: Commit) -> Hashable:
     return commit.subject, commit.author.rpartition(b"> ")[0]
 
 
+def _empty_subject_and_date(commit: Commit) -> Hashable:
+    """Return the key of a commit without changes whose author was changed."""
+    if commit.patch_id or len(commit.parents) != 1:
+        return None
+    return commit.subject, commit.author.rpartition(b"> ")[2]
+
+
 _KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
     (Likeness.SAME, lambda commit: commit.oid),
     # Reverts and re-applied changes occur several times with one patch and subject.
@@ -101,4 +108,5 @@ _KEYS: tuple[tuple[Likeness, Callable[[Commit], Hashable]], ...] = (
     (Likeness.AUTHOR_DATE_SUBJECT, lambda commit: (commit.author, commit.subject)),
     (Likeness.AUTHOR_DATE, lambda commit: commit.author),  # the author line carries name, email and date
     (Likeness.EMPTY_AND_SUBJECT, _empty_subject_and_author),
+    (Likeness.EMPTY_AND_SUBJECT, _empty_subject_and_date),
 )
