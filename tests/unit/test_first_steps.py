@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import shlex
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from trunkline.domain.health import Finding
 from trunkline.git import refs
 from trunkline.git.git import Git
 from trunkline.github.client import GitHub
-from trunkline.tasks import program
+from trunkline.tasks import program, project_settings
 from trunkline.tasks.session import task_session
 
 
@@ -130,6 +132,15 @@ def test_a_directory_that_was_removed(
         Path.cwd()
     assert ended.value.code == 2
     assert "the current directory was removed" in capsys.readouterr().err
+    project_settings.take_dry_run()  # the program begins with it, and leaves the error to the task
+
+
+def test_a_full_disk_behind_the_list_of_tasks() -> None:
+    """An error without a traceback, as of a task."""
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-c", "from trunkline.tasks.program import main; main()", "--list"]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (6, "error: standard output cannot be written")
 
 
 def test_no_directory_for_temporary_files(

@@ -81,7 +81,7 @@ def _is_here() -> bool:
 
 def _unwritten(error: OSError) -> ExternalError:
     """Return the error for a write whose file the system does not name: of the output, or of a temporary file."""
-    what = "a temporary file cannot be written"
+    what = "standard output or a temporary file cannot be written"
     try:
         sys.stdout.flush()
     except OSError:

@@ -8,6 +8,7 @@ import sys
 from invoke.program import Program
 
 from trunkline import __version__
+from trunkline.domain.errors import ExitCode
 from trunkline.system import bytecode, signals
 from trunkline.tasks import project_settings
 from trunkline.tasks.registry import namespace
@@ -50,7 +51,13 @@ def main() -> None:
             sys.stdout.write(_FIRST)
             return
         project_settings.take_dry_run()
-        _Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
-        sys.stdout.flush()
+        try:
+            _Program(name="trunkline", binary="trunkline", version=__version__, namespace=namespace).run()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader was closed, as in `trunkline --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of --list and --help; a task has a message of its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"error: standard output cannot be written\n  the system reports: {error.strerror}\n")
+        sys.exit(int(ExitCode.OUTSIDE))

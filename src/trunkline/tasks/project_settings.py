@@ -34,7 +34,10 @@ def take_dry_run(directory: Path | None = None) -> None:
     """
     if _VARIABLE in os.environ:
         return
-    path = _settings_file(directory or Path.cwd())
+    try:
+        path = _settings_file(directory or Path.cwd())
+    except FileNotFoundError:  # the working directory was removed: the task says so
+        return
     if path is not None and _is_dry(path):
         os.environ[_VARIABLE] = "1"
 
