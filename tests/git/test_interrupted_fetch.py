@@ -315,7 +315,7 @@ def test_what_is_echoed_is_what_ran(remote: Remote, held: RepositoryLock) -> Non
     seen = observe_remote(git, STACK, STACK.entries)
     wanted, before = {branch_ref(MAIN): TRACKING}, refs.read_refs(git, TRACKING)
     local_refs.update_tracking_refs(git.with_echo(spoken.append), held, "origin", wanted, before, seen)
-    assert spoken == [f"git update-ref {TRACKING} {remote.tip[:7]}"]
+    assert spoken == [f"git update-ref {TRACKING} {remote.tip} {before[TRACKING]}"]
 
 
 def test_no_ref_moves_to_a_commit_of_which_a_part_is_missing(remote: Remote, held: RepositoryLock) -> None:

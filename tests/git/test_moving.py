@@ -108,7 +108,7 @@ def test_a_stash_that_conflicts_stays(stack: Desk) -> None:
     assert _switch(stack, 2).error is None
     assert _text(stack, "two.txt") == "theirs\n"
     assert "trunkline: two" in stack.clone.git("stash", "list")
-    assert any("git stash pop stash@{0}" in line for line in stack.quiet.lines)
+    assert any("git stash pop 'stash@{0}'" in line for line in stack.quiet.lines)
 
 
 def test_a_stash_of_another_branch_stays(stack: Desk) -> None:

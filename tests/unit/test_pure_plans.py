@@ -34,7 +34,7 @@ from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, RebaseSettings, Stack
 from trunkline.domain.step import StepName
-from trunkline.git.push import RefUpdate, push_arguments, typed
+from trunkline.git.push import RefUpdate, push_arguments, typed_push
 from trunkline.github.client import GitHub
 from trunkline.github.rest_objects import Ref
 from trunkline.operations.revert import step_functions
@@ -203,7 +203,7 @@ def test_every_pushed_ref_has_its_own_lease(names: list[str], old: list[Oid | No
 
 def test_a_push_is_shown_as_typed() -> None:
     """The lease stays visible, options for machines do not."""
-    shown = typed(push_arguments("origin", [RefUpdate(branch_name("a"), ONE, TWO)]))
+    shown = typed_push("origin", [RefUpdate(branch_name("a"), ONE, TWO)])
     assert shown == f"git push --atomic --force-with-lease=refs/heads/a:{ONE} origin {TWO}:refs/heads/a"
 
 

@@ -133,7 +133,7 @@ def gates(session: nox.Session, gate: str) -> None:
         chosen=_chosen(sys.argv),
     )
     if message and _RUN_REQUEST.is_default:
-        message += f"\nthere is no stack.toml here: {gate} is the default gate\nnext: trunkline init"
+        message += f"\nthere is no stack.toml here: {gate} is the default gate\nnext: {task_command('init')}"
     if message:
         _fail(session, message)
 

@@ -71,6 +71,18 @@ READING = frozenset({
 """The commands of `Git.query`; a few of them, like config, in forms that read alone (tests/unit/test_doors.py)."""
 
 
+_FOR_PROGRAMS = frozenset({
+    "--create-reflog", "--end-of-options", "--no-auto-maintenance", "--no-deref", "--no-follow-tags",
+    "--no-force-if-includes", "--no-guess", "--no-overwrite-ignore", "--no-recurse-submodules",
+    "--no-write-fetch-head", "--porcelain", "--quiet", "--recurse-submodules=no", "--",
+})  # fmt: skip
+
+
+def typed(args: Sequence[str]) -> str:
+    """Return a git command as a person would type it: its arguments without the options that only programs need."""
+    return shlex.join(["git", *(part for part in args if part not in _FOR_PROGRAMS)])
+
+
 def subcommand(args: Sequence[str]) -> str:
     """Return the name of a git command, after options of git itself: `("-c", "a.b=c", "diff")` gives `diff`."""
     rest = iter(args)
@@ -197,7 +209,7 @@ class Git:
         ok: Sequence[int] = (0,),
         stdin: bytes = b"",
         network: bool = False,
-        display: str = "",
+        shown: bool | str = False,
         changes: Part = Part.LOCAL,
     ) -> process.Completed:
         """Run a git command that changes the user's refs, index, files or configuration.
@@ -208,7 +220,7 @@ class Git:
             ok: exit codes that are not failures.
             stdin: its standard input.
             network: the command contacts the remote: longer timeout, tokens passed on.
-            display: the command line to echo; "": housekeeping, not echoed.
+            shown: echo the command (`typed`); a text: echo this equivalent of one that reads its standard input.
             changes: the parts of the world that it changes, even if it fails.
 
         Raises:
@@ -216,8 +228,8 @@ class Git:
         """
         assert lock.run, "a mutation needs a run that holds the lock"  # noqa: S101 -- a proof, not input
         assert subcommand(args) != "push", "only `push` pushes"  # noqa: S101 -- a proof, not input
-        if display:
-            self.report_command(display)
+        if shown:
+            self.report_command(typed(args) if shown is True else shown)
         self._flush_buffer(durable=True)
         try:
             return self._run(args, ok=ok, stdin=stdin, network=network)
@@ -230,7 +242,7 @@ class Git:
         *args: str,
         ok: Sequence[int] = (0,),
         hooks: bool = False,
-        display: str = "",
+        shown: bool = False,
     ) -> process.Completed:
         """Run `git push`: the only way by which commits leave this repository.
 
@@ -240,14 +252,14 @@ class Git:
             *args: the arguments after `push`.
             ok: exit codes that are not failures.
             hooks: run the user's hooks pre-push and reference-transaction.
-            display: the command line to echo; "": housekeeping, not echoed.
+            shown: echo the command (`typed`).
 
         Raises:
             TrunklineError: its exit code is not one of `ok`.
         """
         assert lock is None or lock.run, "a push needs a run that holds the lock"  # noqa: S101 -- a proof, not input
-        if display:
-            self.report_command(display)
+        if shown:
+            self.report_command(typed(("push", *args)))
         self._flush_buffer(durable=True)
         try:
             return self._run(("push", *args), ok=ok, stdin=b"", network=True, hooks=hooks)

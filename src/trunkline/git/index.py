@@ -90,7 +90,7 @@ def change(git: Git, lock: RepositoryLock, *, held: Oid, wanted: Oid) -> None:
     differing = trees.changed(git, held, wanted)
     marked = {path: flag for path, flag in marked_paths(git).items() if path in differing}
     entries = {path: after for path, (_, after) in differing.items()}
-    set_entries(git, lock, entries, marked, display="git add --update")
+    set_entries(git, lock, entries, marked, shown="git add --update")
     git.mutate(lock, "update-index", "-q", "--refresh", ok=(0, 1))
 
 
@@ -108,7 +108,7 @@ def set_entries(
     entries: Mapping[bytes, Entry | None],
     marked: Mapping[bytes, str],
     *,
-    display: str = "",
+    shown: str = "",
 ) -> None:
     """Set index entries; None removes the entry. Sparse-checkout paths keep their flag.
 
@@ -117,7 +117,7 @@ def set_entries(
         lock: proof that the caller holds the repository lock.
         entries: path -> mode and object.
         marked: the index flags of these paths.
-        display: the equivalent command; "": the real one.
+        shown: the equivalent command; "": housekeeping, not echoed.
     """
     if not entries:
         return
@@ -125,7 +125,7 @@ def set_entries(
     lines = [none + b"\t" + path for path, entry in entries.items() if entry is None]
     lines += [b"%s %s\t%s" % (entry[0], entry[1].encode(), path) for path, entry in entries.items() if entry]
     stdin = b"".join(line + b"\0" for line in lines)
-    git.mutate(lock, "update-index", "-z", "--index-info", stdin=stdin, display=display)
+    git.mutate(lock, "update-index", "-z", "--index-info", stdin=stdin, shown=shown)
     sparse = [path for path, entry in entries.items() if entry and marked.get(path) == "skip-worktree"]
     if sparse:
         stdin = b"".join(path + b"\0" for path in sparse)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, branch_name, branch_ref, short
 from trunkline.git import refs
-from trunkline.git.git import Git
+from trunkline.git.git import Git, typed
 from trunkline.git.history import missing
 from trunkline.state.change_log import Change, Part
 from trunkline.state.lock import RepositoryLock
@@ -62,7 +61,7 @@ def update_tracking_refs(
         refs.fetch(git, lock, remote, specs)
         return
     for theirs, ours in specs.items():
-        git.report_command(f"git update-ref {shlex.quote(ours)} {short(listed[theirs])}")
+        git.report_command(move_command(ours, new=listed[theirs], old=local.get(ours)))
 
 
 def _message(lock: RepositoryLock, why: str) -> tuple[str, str]:
@@ -82,6 +81,15 @@ def update_ref_session(git: Git, lock: RepositoryLock, *, why: str) -> Iterator[
 
 _TRANSACTION = "start\nupdate {ref} {new} {old}\nprepare\ncommit\n"
 _COMMITTED = (b"start: ok", b"prepare: ok", b"commit: ok")
+
+
+def move_command(ref: str, *, new: Oid, old: Oid | None) -> str:
+    """Return the command of `move_ref` as a person would type it."""
+    return typed(("update-ref", *_move(ref, new, old)))
+
+
+def _move(ref: str, new: Oid, old: Oid | None) -> tuple[str, ...]:
+    return "--create-reflog", "--no-deref", ref, new, old or ""  # "": it must not exist (git-update-ref(1))
 
 
 def move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | None, why: str) -> None:
@@ -105,8 +113,7 @@ def _move_ref(git: Git, lock: RepositoryLock, ref: str, *, new: Oid, old: Oid | 
     if git.send(_TRANSACTION.format(ref=ref, new=new, old=expected), len(_COMMITTED)) == _COMMITTED:
         return
     done = git.mutate(
-        lock, "update-ref", *_message(lock, why), "--create-reflog", "--no-deref",
-        ref, new, expected, ok=(0, 1, 128), changes=Part.NOTHING,
+        lock, "update-ref", *_message(lock, why), *_move(ref, new, old), ok=(0, 1, 128), changes=Part.NOTHING,
     )  # fmt: skip
     if done.returncode != 0:
         current = refs.read_ref(git, ref)
@@ -161,14 +168,21 @@ def has_upstream(git: Git, branch: BranchName) -> bool:
     return git.query("config", "--get", f"branch.{branch}.merge", ok=(0, 1)).returncode == 0
 
 
+def upstream_command(remote: str, branch: BranchName) -> str:
+    """Return the command of `set_upstream` as a person would type it."""
+    return typed(_upstream(remote, branch))
+
+
+def _upstream(remote: str, branch: BranchName) -> tuple[str, ...]:
+    return "branch", "--quiet", f"--set-upstream-to={remote}/{branch}", "--", branch
+
+
 def set_upstream(git: Git, lock: RepositoryLock, remote: str, branch: BranchName) -> None:
     """Set the upstream of a local branch to the remote's branch of the same name.
 
     `git branch` refuses where the configured refspecs leave the branch out, as in a clone of a single branch.
     """
-    upstream = f"--set-upstream-to={remote}/{branch}"
-    shown = shlex.join(["git", "branch", upstream, branch])
-    if git.mutate(lock, "branch", "--quiet", upstream, "--", branch, display=shown, ok=(0, 128)).returncode == 0:
+    if git.mutate(lock, *_upstream(remote, branch), shown=True, ok=(0, 128)).returncode == 0:
         return
     git.mutate(lock, "config", "--local", f"branch.{branch}.remote", remote)
     git.mutate(lock, "config", "--local", f"branch.{branch}.merge", branch_ref(branch))
@@ -223,12 +237,13 @@ def delete(git: Git, lock: RepositoryLock, branch: BranchName, tip: Oid) -> None
     Raises:
         UsageError: it holds another commit.
     """
-    git.mutate(
-        lock,
-        "update-ref",
-        "--no-deref",
-        "-d",
-        branch_ref(branch),
-        tip,
-        display=f"git branch -D {shlex.quote(branch)}",
-    )
+    git.mutate(lock, *_deletion(branch, tip), shown=True)
+
+
+def delete_command(branch: BranchName, tip: Oid) -> str:
+    """Return the command of `delete` as a person would type it."""
+    return typed(_deletion(branch, tip))
+
+
+def _deletion(branch: BranchName, tip: Oid) -> tuple[str, ...]:
+    return "update-ref", "--no-deref", "-d", branch_ref(branch), tip

@@ -213,7 +213,7 @@ def push(git: Git, lock: RepositoryLock, remote: str) -> bool:
     done = git.push(
         lock, "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--no-force-if-includes",
         expected, "--end-of-options", remote, f"{new}:{REF}",
-        ok=tuple(range(256)), display=f"git push {expected} {shlex.quote(remote)} {new}:{REF}",
+        ok=tuple(range(256)), shown=True,
     )  # fmt: skip
     found = refs.list_remote(git, remote, [REF]).get(REF)
     if found == new:

@@ -17,7 +17,7 @@ from trunkline.domain.errors import ExternalError, NotSignedIn, Refused, Transie
 from trunkline.domain.names import BranchName, Oid, branch_ref, short
 from trunkline.domain.sign_in import rejection
 from trunkline.git import refs
-from trunkline.git.git import Git
+from trunkline.git.git import Git, typed
 from trunkline.git.history import connectivity
 from trunkline.state.change_log import Part
 from trunkline.state.lock import RepositoryLock
@@ -78,18 +78,9 @@ def push_arguments(remote: str, updates: Sequence[RefUpdate]) -> tuple[str, ...]
     )  # fmt: skip
 
 
-_UNTYPED = {
-    "--porcelain",
-    "--no-follow-tags",
-    "--recurse-submodules=no",
-    "--no-force-if-includes",
-    "--end-of-options",
-}
-
-
-def typed(arguments: Sequence[str]) -> str:
-    """Return a push as a person would type it."""
-    return "git push " + shlex.join(part for part in arguments if part not in _UNTYPED)
+def typed_push(remote: str, updates: Sequence[RefUpdate]) -> str:
+    """Return the push of branches as a person would type it, with its leases."""
+    return typed(("push", *push_arguments(remote, updates)))
 
 
 def push_temporary_ref(git: Git, remote: str, commit: Oid) -> None:
@@ -195,8 +186,7 @@ _ANY_END = range(-64, 256)
 
 def _push_once(git: Git, lock: RepositoryLock, remote: str, updates: Sequence[RefUpdate]) -> Pushed:
     names = [branch_ref(update.branch) for update in updates]
-    arguments = push_arguments(remote, updates)
-    done = git.push(lock, *arguments, ok=_ANY_END, hooks=True, display=typed(arguments))
+    done = git.push(lock, *push_arguments(remote, updates), ok=_ANY_END, hooks=True, shown=True)
     found = refs.list_remote(git, remote, names)
     if done.returncode == 0 and _holds_old(found, updates):
         found = _confirmed(git, remote, updates)

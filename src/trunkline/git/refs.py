@@ -129,11 +129,10 @@ def fetch(git: Git, lock: RepositoryLock, remote: str, specs: Mapping[str, str])
         specs: full remote ref -> full local ref; every remote ref must exist.
     """
     refspecs = [f"+{theirs}:{ours}" for theirs, ours in specs.items()]
-    display = shlex.join(["git", "fetch", "--no-tags", remote, *refspecs])
     arguments = (*_FETCH, *_depth(git), "--end-of-options", remote, *refspecs)
     try:
         changes = parts_of(*specs.values())
-        retrying(lambda: git.mutate(lock, *arguments, network=True, display=display, changes=changes))
+        retrying(lambda: git.mutate(lock, *arguments, network=True, shown=True, changes=changes))
     except ExternalError as error:
         if names := directory_conflict(error.stderr):
             raise occupied(names[1], names, command=error.command) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -76,10 +75,8 @@ def check_out(git: Git, step_context: StepContext, added: AddedEntry) -> None:
         checkout.move(
             git, lock, old=added.staged, new=added.commit, what=f"your checkout cannot move to {added.branch}"
         )
-    git.mutate(
-        lock, "symbolic-ref", "-m", f"trunkline: added {added.branch}", "HEAD", branch_ref(added.branch),
-        display=f"git switch {shlex.quote(added.branch)}",
-    )  # fmt: skip
+    why = f"trunkline: added {added.branch}"
+    git.mutate(lock, "symbolic-ref", "-m", why, "HEAD", branch_ref(added.branch), shown=True)
 
 
 def require_unchanged(git: Git, added: AddedEntry) -> None:
@@ -123,7 +120,7 @@ def take_back(git: Git, step_context: StepContext, stack: str, added: AddedEntry
             checkout.move(
                 git, lock, old=added.commit, new=added.staged, what=f"your checkout cannot leave {added.branch}"
             )
-        git.mutate(lock, "symbolic-ref", "HEAD", came_from, display=f"git switch {shlex.quote(added.came_from)}")
+        git.mutate(lock, "symbolic-ref", "HEAD", came_from, shown=True)
         checked_out = added.came_from
     if stays and checked_out == added.came_from and added.index is not None:
         # With `--all` more is staged than before; a killed process may have left it so.

@@ -20,7 +20,7 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.words import listed_briefly
 from trunkline.engine import StepContext
 from trunkline.git import checkout, history, local_refs, obstacles, refs
-from trunkline.git.git import Git
+from trunkline.git.git import Git, typed
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 
@@ -138,15 +138,24 @@ def switch(scope: Scope, step_context: StepContext, *, old: Oid | None, new: Oid
     Raises:
         ExternalError, UsageError: git failed.
     """
-    git, arguments = scope.git, ("switch", "--no-guess", "--no-overwrite-ignore", scope.entry.branch)
+    git = scope.git
     step_context.log(records.CheckoutSwitched(*step_context.about(scope.entry), old=old, new=new))
     try:
-        git.mutate(step_context.lock, *arguments, "--quiet", display="git " + " ".join(arguments))
+        git.mutate(step_context.lock, *_switch(scope.entry), shown=True)
     except TrunklineError:
         if old and new and git.resolve("HEAD") == old:
             with contextlib.suppress(TrunklineError):  # best effort (the disk may be full): the next run tries again
                 checkout.put_back(git, step_context.lock, old=old, new=new)
         raise
+
+
+def switch_command(entry: Entry) -> str:
+    """Return the command of `switch` as a person would type it."""
+    return typed(_switch(entry))
+
+
+def _switch(entry: Entry) -> tuple[str, ...]:
+    return "switch", "--quiet", "--no-guess", "--no-overwrite-ignore", entry.branch
 
 
 def left_behind(git: Git) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from trunkline.domain.step import Outcome, Step, StepKey, StepName, StepStatus
 from trunkline.engine import StepContext, StepFunction
 from trunkline.git import history, index, local_refs, refs
 from trunkline.git.git import Git
+from trunkline.git.push import RefUpdate, typed_push
 from trunkline.git.refs import tracking_ref
 from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file, titles
 from trunkline.operations.publish import Update, described, push_all, set_base
@@ -107,8 +108,7 @@ def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
 def _push_step(scope: Scope, pushed: tuple[RemoteMoved, ...]) -> Step:
     remote = scope.stack.remote
     branches = [(scope.of_pr(change.pr).entry.branch, change) for change in pushed]
-    leases = [f"--force-with-lease={branch_ref(branch)}:{_left(change)}" for branch, change in branches]
-    moves = [f"{change.before}:{branch_ref(branch)}" for branch, change in branches]
+    moves = [RefUpdate(branch, None if change.deleted else change.left, change.before) for branch, change in branches]
     message = ", ".join(short(change.before) for change in pushed)
     new_tips = ", ".join(short(_left(change)) or f"no {branch}" for branch, change in branches)
     description = f"push {message} back, if {remote} still has {new_tips}"
@@ -118,8 +118,7 @@ def _push_step(scope: Scope, pushed: tuple[RemoteMoved, ...]) -> Step:
         else f"push {branch} again, new at {short(change.before)}"
         for branch, change in branches
     )
-    command = shlex.join(["git", "push", "--atomic", *leases, remote, *moves])
-    return Step(StepName.PUSH, description, (command,), mutates=True, publishes=lines)
+    return Step(StepName.PUSH, description, (typed_push(remote, moves),), mutates=True, publishes=lines)
 
 
 def _left(change: RemoteMoved) -> str:
@@ -162,13 +161,13 @@ def _words_step(entry: Entry, change: TitleChanged | NoteChanged) -> Step:
 def _tip_step(scope: Scope, change: LocalMoved | RemoteMoved) -> Step:
     branch, old, remote = scope.entry.branch, change.before, scope.stack.remote
     if isinstance(change, RemoteMoved):
-        lease, line = f"--force-with-lease={branch_ref(branch)}:{change.left}", f"delete {branch} on {remote}"
-        command = shlex.join(["git", "push", lease, remote, f":{branch_ref(branch)}"])
+        line = f"delete {branch} on {remote}"
+        command = typed_push(remote, [RefUpdate(branch, change.left, None)])
         return Step(change.step, f"{line}, which the run created", (command,), mutates=True, publishes=(line,))
     if change.created:
-        command = f"git branch -D {shlex.quote(branch)}"
+        command = local_refs.delete_command(branch, change.left)
         return Step(change.step, f"delete {branch}, which the run created", (command,), mutates=True)
-    command = f"git branch -f {shlex.quote(branch)} {old}"
+    command = local_refs.move_command(branch_ref(branch), new=old, old=None if change.deleted else change.left)
     return Step(change.step, f"{branch} is at {short(old)} again", (command,), mutates=True)
 
 

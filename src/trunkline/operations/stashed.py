@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from trunkline.domain.names import BranchName, oid
 from trunkline.domain.step import StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import replay, work_trees
-from trunkline.git.git import Git
+from trunkline.git.git import Git, typed
 
 _PREFIX = "trunkline: "
 
@@ -20,10 +18,7 @@ def put_away(git: Git, step_context: StepContext, branch: str) -> None:
         ExternalError, UsageError: git failed; the changes are where they were.
     """
     message = f"{_PREFIX}{branch or 'a detached HEAD'}"
-    git.mutate(
-        step_context.lock, "stash", "push", "--quiet", "--message", message,
-        display=f"git stash push --message {shlex.quote(message)}",
-    )  # fmt: skip
+    git.mutate(step_context.lock, "stash", "push", "--quiet", "--message", message, shown=True)
 
 
 def bring_back(git: Git, step_context: StepContext, branch: BranchName) -> tuple[StepStatus, tuple[str, ...]]:
@@ -34,7 +29,8 @@ def bring_back(git: Git, step_context: StepContext, branch: BranchName) -> tuple
     name = _newest(git, branch)
     if name is None:
         return StepStatus.DONE, ()
-    pop = f"git stash pop {name}"
+    arguments = ("stash", "pop", "--quiet", name)
+    pop = typed(arguments)
     if work_trees.changed_paths(git):
         return StepStatus.WARNED, (f"your stashed changes stay in {name}: the checkout is not clean; {pop}",)
     stash, base, head = git.resolve(name), git.resolve(f"{name}^1"), git.resolve("HEAD")
@@ -44,9 +40,9 @@ def bring_back(git: Git, step_context: StepContext, branch: BranchName) -> tuple
     if merged.conflicts:
         listed = ", ".join(merged.conflicts)
         return StepStatus.WARNED, (f"your stashed changes stay in {name}: conflict in {listed}; {pop}",)
-    done = git.mutate(step_context.lock, "stash", "pop", "--quiet", "--index", name, ok=(0, 1), display=pop)
+    done = git.mutate(step_context.lock, *arguments, "--index", ok=(0, 1), shown=True)
     if done.returncode:  # what was staged does not apply to the index; the files do
-        git.mutate(step_context.lock, "stash", "pop", "--quiet", name, display=pop)
+        git.mutate(step_context.lock, *arguments)
     return StepStatus.DONE, ("your stashed changes are back",)
 
 

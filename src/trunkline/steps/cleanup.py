@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Sequence
 
 from trunkline.context.view import View
@@ -31,11 +30,19 @@ def plan(view: View, landing: Collection[Entry]) -> Step:
         if entry in landing
         or (is_merged(world.snapshot.pr(entry.key)) and branch_ref(entry.branch) in world.remote_refs)
     ]  # fmt: skip
-    commands = tuple(f"git push {shlex.quote(remote)} --delete {shlex.quote(entry.branch)}" for entry in merged)
+    deletions = [push.RefUpdate(entry.branch, _expected_tip(view, entry), None) for entry in merged]
+    commands = tuple(push.typed_push(remote, [deletion]) for deletion in deletions)
     description = "delete the branches that are merged whole and hold nothing else"
     return Step(
         StepName.CLEANUP, description, commands, mutates=True, publishes=(f"delete merged branches on {remote}",)
     )
+
+
+def _expected_tip(view: View, entry: Entry) -> Oid | None:
+    """Return the head with which an entry is merged, or was."""
+    pr = view.world.snapshot.pr(entry.key)
+    planned = None if is_merged(pr) else view.decisions.planned_tip(entry.key)
+    return planned or (pr.head_oid if pr is not None else None)
 
 
 def plan_locally(view: View) -> Step | None:
@@ -50,7 +57,8 @@ def plan_locally(view: View) -> Step | None:
     ]  # fmt: skip
     if not gone:
         return None
-    commands = tuple(f"git branch -D {shlex.quote(entry.branch)}" for entry in gone)
+    tips = {entry.branch: view.of(entry).local.local for entry in gone}
+    commands = tuple(local_refs.delete_command(branch, tip) for branch, tip in tips.items() if tip is not None)
     publishes = tuple(f"delete your local branch {entry.branch}: {entry.label} is merged" for entry in gone)
     return Step(StepName.CLEANUP, "delete merged local branches", commands, mutates=True, publishes=publishes)
 

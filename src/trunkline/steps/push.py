@@ -21,7 +21,7 @@ from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.domain.words import listed_briefly
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
-from trunkline.git.push import Pushed, RefUpdate, push_arguments, typed
+from trunkline.git.push import Pushed, RefUpdate, typed_push
 from trunkline.operations import attested_push
 from trunkline.operations.publish import Update, described, push_all
 from trunkline.planning import pushed_commits
@@ -237,8 +237,8 @@ def _taken_off(view: View, updates: Sequence[Update]) -> tuple[str, ...]:
 def plan_updates(view: View, updates: Sequence[Update]) -> Step:
     """Plan one atomic push of some branches."""
     remote = view.stack.remote
-    parts = push_arguments(remote, [RefUpdate(each.entry.branch, each.old, each.new) for each in updates])
-    commands = (typed(parts),) if updates else ()
+    moves = [RefUpdate(each.entry.branch, each.old, each.new) for each in updates]
+    commands = (typed_push(remote, moves),) if updates else ()
     publishes = tuple(f"push {described(update)}" for update in updates)
     description = f"push what is new or moved, all or none, if {remote} has not moved"
     return Step(StepName.PUSH, description if updates else f"{remote} has every branch", commands, mutates=True,

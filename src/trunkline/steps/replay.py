@@ -88,7 +88,7 @@ def _planned_up_to_date(view: View, work: ReplayPlan) -> Step:
     up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
     if work.local is None or work.local == work.tip:
         return Step(StepName.REPLAY, up_to_date, ())
-    command = f"git update-ref {shlex.quote(branch_ref(view.entry.branch))} {work.tip} {work.local}"
+    command = local_refs.move_command(branch_ref(view.entry.branch), new=work.tip, old=work.local)
     return Step(StepName.REPLAY, "; ".join((up_to_date, *work.notes)), (command,), mutates=True)
 
 

@@ -65,7 +65,8 @@ def plan(view: View) -> Step:
         commands.append(f"gh pr edit {number} --base {shlex.quote(lost.onto)}")
         if any(branch == lost.base for branch, _ in lost.deleted):
             description.append(f"delete {lost.base} again")
-            commands.append(f"git push {shlex.quote(view.stack.remote)} --delete {shlex.quote(lost.base)}")
+            deletion = push.RefUpdate(lost.base, dict(lost.deleted)[lost.base], None)
+            commands.append(push.typed_push(view.stack.remote, [deletion]))
     return Step(StepName.RESCUE, ", ".join(description), tuple(commands), mutates=True, publishes=tuple(description))
 
 

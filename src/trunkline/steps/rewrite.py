@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
@@ -14,7 +12,7 @@ from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import StepContext
-from trunkline.git import history, index
+from trunkline.git import history, index, local_refs
 from trunkline.git.git import Git
 from trunkline.operations import local_branch
 
@@ -33,7 +31,7 @@ def plan(view: View, rewrite: Rewrite, *, description: str, keeps_files: bool = 
     """
     result = rewrite.result
     local_branch.check_move(view, view.local, result.new, keeps_files=keeps_files)
-    command = f"git update-ref {shlex.quote(branch_ref(result.branch))} {result.new} {rewrite.local or ''}".rstrip()
+    command = local_refs.move_command(branch_ref(result.branch), new=result.new, old=rewrite.local)
     return Step(StepName.REWRITE, description, (command,), mutates=True, pr=rewrite.pr)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import branch_ref, short
+from trunkline.domain.names import branch_ref
 from trunkline.domain.snapshot import LocalState
 from trunkline.domain.step import Outcome, Step, StepName, StepStatus
 from trunkline.engine import StepContext
@@ -25,7 +23,7 @@ def plan(view: View) -> Step:
         Refused: the switch would fail.
     """
     _refuse_switch(view)
-    command = f"git switch {shlex.quote(view.entry.branch)}"
+    command = local_branch.switch_command(view.entry)
     return Step(StepName.SWITCH, f"check out {view.entry.branch}", (command,), mutates=True)
 
 
@@ -34,8 +32,13 @@ def plan_in_rebase(view: View) -> Step:
     branch = view.entry.branch
     if view.local.local is not None:
         return Step(StepName.SWITCH, f"check that {branch} can be moved; it exists locally", mutates=True)
-    command = f"git branch --track {shlex.quote(branch)} {shlex.quote(view.stack.remote)}/{shlex.quote(branch)}"
-    return Step(StepName.SWITCH, f"create the local branch {branch}", (command,), mutates=True)
+    if view.local.remote is None:
+        raise view.no_branch()
+    commands = (
+        local_refs.move_command(branch_ref(branch), new=view.local.remote, old=None),
+        local_refs.upstream_command(view.stack.remote, branch),
+    )
+    return Step(StepName.SWITCH, f"create the local branch {branch}", commands, mutates=True)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:
@@ -120,6 +123,6 @@ def ensure_branch(context: Context, step_context: StepContext) -> LocalState:
     step_context.log_intent(records.BranchMoved(*step_context.about(context.entry), old=None, new=local.remote))
     local_branch.fetch_tip(context, step_context, local.remote)
     local_refs.move_ref(context.git, step_context.lock, ref, new=local.remote, old=None, why=f"from {remote}")
-    context.git.report_command(f"git update-ref {shlex.quote(ref)} {short(local.remote)}")
+    context.git.report_command(local_refs.move_command(ref, new=local.remote, old=None))
     local_refs.set_upstream(context.git, step_context.lock, remote, local.branch)
     return context.view().local
