@@ -23,6 +23,7 @@ import nox
 
 from trunkline.config import location, trust, validation
 from trunkline.domain.choices import nearest
+from trunkline.domain.command import Command
 from trunkline.domain.errors import ExitCode, TrunklineError, UsageError
 from trunkline.domain.reuse import Reuse
 from trunkline.domain.stack import DEFAULT_GATES, GateSettings
@@ -133,7 +134,8 @@ def gates(session: nox.Session, gate: str) -> None:
         chosen=_chosen(sys.argv),
     )
     if message and _RUN_REQUEST.is_default:
-        message += f"\nthere is no stack.toml here: {gate} is the default gate\nnext: {task_command('init')}"
+        init = Command(("trunkline", "init"))  # without a stack.toml there is hardly a tasks.py for Invoke
+        message += f"\nthere is no stack.toml here: {gate} is the default gate\nnext: {init}"
     if message:
         _fail(session, message)
 
