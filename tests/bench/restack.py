@@ -47,7 +47,7 @@ class StoppedError(Exception):
     """A peer stopped at a conflict, where the commits that it replays are not only an entry's own."""
 
 
-def synthetic(author: Repo, numbers: range, stack: str, files: int, commits: int) -> None:
+def synthetic(author: Repo, numbers: range, stack: str, files: int, commits: int = 2) -> None:
     """Write trunk with `files` files, and branches of `commits` commits that add a file each."""
     tree: dict[str, str | None] = {f"d{n % 100}/f{n}.txt": f"{n}\n" * 5 for n in range(files)}
     author.commit("start", {"stack.toml": stack, **tree})
