@@ -1,4 +1,4 @@
-"""The generated workflow as an attacker reads it: what it runs, with which rights, and what reaches its shell."""
+"""The generated workflows as an attacker reads them, and the Pythons of this project's own workflow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 import yaml
 
 from trunkline.domain.stack import AttestSettings, GateSettings
@@ -154,3 +155,21 @@ def test_history_is_fetched_where_it_is_needed() -> None:
 def test_where_trunkline_is_installed_from(source: str, command: str) -> None:
     """The package index, a commit, a file of hashes, or the repository."""
     assert install_command(source, "1.2.3").endswith(command)
+
+
+def test_ci_of_this_project_covers_the_supported_pythons() -> None:
+    """Linux runs every Python of pyproject.toml; macOS at least the oldest and the newest; no job stops another."""
+    top = Path(__file__).parents[2]
+    metadata = tomli.loads((top / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    supported = re.findall(r"Python :: (3\.\d+)", " ".join(metadata["classifiers"]))
+    jobs = yaml.safe_load((top / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    strategies = {name: jobs[name]["strategy"] for name in ("linux", "macos")}
+    pythons = {name: each["matrix"]["python"] for name, each in strategies.items()}
+    assert pythons["linux"] == supported
+    assert {supported[0], supported[-1]} <= set(pythons["macos"]) <= set(supported)
+    assert not any(each["fail-fast"] for each in strategies.values())
+    for name in strategies:
+        given = [
+            step["with"]["python-version"] for step in jobs[name]["steps"] if "python-version" in step.get("with", {})
+        ]
+        assert given == ["${{ matrix.python }}"]
