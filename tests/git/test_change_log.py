@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 
+from support.inprocess import Desk, desk
 from support.repo import Repo
+from trunkline.commands import amend, rewriting
+from trunkline.context.observation import World
+from trunkline.context.observer import Observer
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.names import ZERO_OID, Oid, branch_name, branch_ref, pr_number
 from trunkline.domain.repository import Repository
 from trunkline.domain.snapshot import PrState, PullRequest
+from trunkline.engine import RunResult
 from trunkline.git import local_refs, push, refs
 from trunkline.git.git import Git
 from trunkline.git.push import RefUpdate
@@ -132,3 +137,62 @@ def _hub(monkeypatch: pytest.MonkeyPatch, response: bytes) -> GitHub:
     monkeypatch.setattr("trunkline.system.process.begin", begin)
     monkeypatch.setattr("trunkline.github.gh.throttle", lambda: None)
     return GitHub(Repository("github.com", "octo", "tiny"), Path())
+
+
+# -- the kept observation against a new one
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Compare each observation with a new one; return where they differed."""
+    real, nested, different = Observer.observe, [False], list[str]()
+
+    def observe(self: Observer, fresh: Part = Part.NOTHING) -> World:
+        world = real(self, fresh)
+        if not nested[0]:
+            nested[0] = True
+            try:
+                new = real(Observer(self._scope))
+            finally:
+                nested[0] = False
+            parts = ("snapshot", "trunk", "remote_refs", "branches")
+            different.extend(
+                f"{part}: {getattr(world, part)} was kept, {getattr(new, part)} is true"
+                for part in parts
+                if getattr(world, part) != getattr(new, part)
+            )
+        return world
+
+    monkeypatch.setattr(Observer, "observe", observe)
+    return different
+
+
+def _merged_below(stack: Desk) -> RunResult:
+    stack.merge(1)
+    return stack.restack()
+
+
+def _amended(stack: Desk) -> RunResult:
+    stack.clone.git("switch", "--quiet", "two")
+    (stack.clone.path / "two.txt").write_text("two\nmore\n")
+    stack.clone.git("add", "two.txt")
+    context = stack.entry_context(2, skip=frozenset()).over_the_stack()
+    return rewriting.run(context, amend.plan(context.view(), amend.Request()))
+
+
+def _rebased(stack: Desk) -> RunResult:
+    stack.trunk_commits("trunk moves on", {"TRUNK.md": "moved\n"})
+    return stack.rebase(1)
+
+
+@pytest.mark.parametrize("do", [_merged_below, _amended, _rebased])
+def test_what_a_run_keeps_is_what_it_would_observe(
+    do: Callable[[Desk], RunResult], compared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Restack, amend and rebase, and the undo of each: after every change the next decision sees it."""
+    with desk(monkeypatch) as stack:
+        assert do(stack).error is None
+        undone = stack.undo()
+        assert undone is not None
+        assert undone.error is None
+    assert compared == []

@@ -193,11 +193,12 @@ class Observer:
         if self._branches is None or self._is_stale(self._branches, Part.LOCAL):
             return {}
         known = self._branches.value
-        moves = [change.tip for change in self._changes.since(self._branches.position, Part.LOCAL) if change.tip]
-        if not self._scope.stacked and moves:
+        changes = self._changes.since(self._branches.position, Part.LOCAL)
+        moves = [change.tip for change in changes if change.tip and change.tip[0] in known]
+        # Under a checkout that stays as it is, other files count as changed than before.
+        if moves and (not self._scope.stacked or any(known[branch].checked_out for branch, _ in moves)):
             return {}
-        moved = {branch: replace(known[branch], local=tip) for branch, tip in moves if branch in known}
-        return {**known, **moved}
+        return {**known, **{branch: replace(known[branch], local=tip) for branch, tip in moves}}
 
     def _local_branches(self) -> Mapping[BranchName, LocalState]:
         if known := self._known_branches():
