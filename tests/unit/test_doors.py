@@ -10,7 +10,8 @@ import pytest
 
 import trunkline
 from trunkline.domain.errors import TrunklineError
-from trunkline.git.git import READING, Git, subcommand
+from trunkline.git.arguments import READING, subcommand
+from trunkline.git.git import Git
 
 SOURCE = Path(trunkline.__file__).parent
 _FORMS_THAT_READ = {

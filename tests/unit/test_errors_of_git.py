@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline.domain.errors import ExternalError, UsageError
-from trunkline.git.git import _failure
+from trunkline.git.failures import failure
 from trunkline.system.process import Completed
 
 
@@ -22,7 +22,7 @@ from trunkline.system.process import Completed
 )
 def test_an_error_of_the_file_system_is_no_wrong_usage(said: str, command: str) -> None:
     """Exit code 6; where no command shows the cause, the session names the one that goes on."""
-    error = _failure(Completed(("git", "update-ref"), 128, b"", said.encode(), 0.0), network=False)
+    error = failure(Completed(("git", "update-ref"), 128, b"", said.encode(), 0.0), network=False)
     assert isinstance(error, ExternalError)
     assert error.next_commands == ((command,) if command else ())
 
@@ -32,4 +32,4 @@ def test_an_error_of_the_file_system_is_no_wrong_usage(said: str, command: str) 
 )
 def test_git_rejects_what_was_asked_for(said: str) -> None:
     """Exit code 2."""
-    assert isinstance(_failure(Completed(("git", "log"), 128, b"", said.encode(), 0.0), network=False), UsageError)
+    assert isinstance(failure(Completed(("git", "log"), 128, b"", said.encode(), 0.0), network=False), UsageError)

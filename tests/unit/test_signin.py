@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.domain import sign_in
 from trunkline.domain.errors import ExternalError, NotSignedIn
-from trunkline.git.git import _failure
+from trunkline.git.failures import failure
 from trunkline.system.process import Completed
 
 OPEN = "python3 -m webbrowser"
@@ -71,7 +71,7 @@ def failed(stderr: str) -> Completed:
 @pytest.mark.parametrize(("stderr", "commands"), SAID.values(), ids=SAID)
 def test_a_server_that_does_not_let_us_is_no_outage(stderr: str, commands: tuple[str, ...]) -> None:
     """Exit 4, never repeated, with what authorizes us."""
-    error = _failure(failed(stderr), network=True)
+    error = failure(failed(stderr), network=True)
     assert isinstance(error, NotSignedIn)
     assert error.next_commands == commands
 
@@ -80,4 +80,4 @@ def test_a_server_that_does_not_let_us_is_no_outage(stderr: str, commands: tuple
 def test_other_failures_are_not_taken_for_it(stderr: str) -> None:
     """A bare 403 may be a proxy's."""
     assert sign_in.rejection(stderr) is None
-    assert isinstance(_failure(failed(stderr), network=True), ExternalError)
+    assert isinstance(failure(failed(stderr), network=True), ExternalError)

@@ -26,7 +26,7 @@ from trunkline.gates import diagnosis, execute, slots
 from trunkline.gates.actions import WORKFLOW
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.refusal import Place
-from trunkline.git import config_audit, lfs, refs
+from trunkline.git import config_audit, failures, lfs, refs
 from trunkline.git.git import MINIMUM, Git, is_old
 from trunkline.github.account import account_of
 from trunkline.github.client import GitHub
@@ -178,7 +178,7 @@ def _large_files(git: Git) -> Iterator[Finding]:
         return
     if lfs.is_missing(git, head):
         message = "it uses Git LFS, and git-lfs is not installed: git cannot check its files out"
-        yield Finding("checkout", message, Health.ERROR, lfs.INSTALL)
+        yield Finding("checkout", message, Health.ERROR, failures.LFS_INSTALL)
     else:
         yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.WARNING)
 

@@ -26,7 +26,8 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.policy import Difference
 from trunkline.git import refs
-from trunkline.git.git import ANY_REPOSITORY, Git
+from trunkline.git.arguments import ANY_REPOSITORY
+from trunkline.git.git import Git
 from trunkline.system.files import private_directory, refuse_file_of_others, replace_bytes
 
 VARIABLE = "TRUNKLINE_TRUST"

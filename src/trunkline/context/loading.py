@@ -22,7 +22,8 @@ from trunkline.domain.snapshot import PrState, Snapshot
 from trunkline.domain.stack import Entry, Stack, stack_of
 from trunkline.gates.catalogue import catalogue
 from trunkline.git import history, refs
-from trunkline.git.git import ANY_REPOSITORY, Git
+from trunkline.git.arguments import ANY_REPOSITORY
+from trunkline.git.git import Git
 
 
 def open_context(

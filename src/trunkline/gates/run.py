@@ -25,7 +25,7 @@ from trunkline.gates import actions, execute, preflight, proof, request, slots
 from trunkline.gates.catalogue import Gate, catalogue
 from trunkline.gates.executor import Executor, GateJob, Outcomes, not_run
 from trunkline.gates.jobserver import inherited, pool
-from trunkline.git import lfs, signing, submodules
+from trunkline.git import failures, lfs, signing, submodules
 from trunkline.git.git import Git
 from trunkline.system import installing, process
 from trunkline.system.logged_process import Logged, Stream, begin_logged
@@ -157,7 +157,7 @@ def _prepare(gate_job: GateJob, slot: slots.Slot, known: proof.Known | None) -> 
         gate_job.say(f"the submodule {path} could not be checked out for gates: {why}")
     if lfs.is_missing(git, gate_job.commit):
         gate_job.say(
-            f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {lfs.INSTALL}"
+            f"files of the commit are in Git LFS: without git-lfs, gates see pointers to them: {failures.LFS_INSTALL}"
         )
     if known is not None and any(each.receipt.missing for each in known.receipts):
         known = gate_job.known_receipts()  # the checkout may have fetched a submodule

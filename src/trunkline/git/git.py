@@ -10,88 +10,28 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shlex
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trunkline.domain import sign_in
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import Commit
-from trunkline.domain.errors import ExternalError, NotSignedIn, TransientError, TrunklineError, UsageError
+from trunkline.domain.errors import ExternalError, TrunklineError, UsageError
 from trunkline.domain.names import Oid, oid
+from trunkline.git import failures
+from trunkline.git.arguments import ENV, READING, SEALED, SHOWN_ENV, subcommand, typed
 from trunkline.git.commit_graph import Graph
 from trunkline.git.object_buffer import ObjectBuffer
 from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.state.lock import RepositoryLock
 from trunkline.system import process
-from trunkline.system.retry import is_transient
 
 MINIMUM = (2, 38)
 """The first version with `merge-tree --write-tree` (git's release notes)."""
-_OWNER = re.compile(r"detected dubious ownership in repository at '(.*)'")
 LOCAL_SECONDS = 120.0
 NETWORK_SECONDS = 600.0
 HOOK_SECONDS = 3600.0
 """Hooks run tests and linters; `git commit` waits for them without a limit."""
-
-_SEALED = (
-    "--no-pager",
-    "-c", "core.hooksPath=/dev/null",
-    "-c", "core.fsmonitor=false",  # a repository's own configuration could name a command here
-    # A branch can hold a directory that looks like a bare repository, with a configuration that names commands. Git
-    # would use it in that directory (git-config(1), safe.bareRepository).
-    "-c", "safe.bareRepository=explicit",
-    "-c", "core.fsync=all",  # by default git makes no fsync call for refs and objects
-    "-c", "rerere.enabled=false",
-    "-c", "advice.detachedHead=false",
-    "-c", "advice.graftFileDeprecated=false",  # we set GIT_GRAFT_FILE; the advice would hide git's own error
-    "-c", "gc.auto=0",  # no garbage collection during a run: it could delete our objects, or block on its lock
-    "-c", "maintenance.auto=false",
-)  # fmt: skip
-ANY_REPOSITORY = ("-c", "safe.bareRepository=all")
-"""Let git find a bare repository: for `rev-parse`, which runs nothing that a configuration names."""
-_ENV = {
-    "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "true",
-    # Replacements and grafts exist in this clone only (git-replace(1)): a replay would publish
-    # them.
-    "GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull,
-}  # fmt: skip
-
-_SHOWN_ENV = ("GIT_OPTIONAL_LOCKS", "GIT_NO_REPLACE_OBJECTS", "GIT_GRAFT_FILE")
-"""Settings of `Git.page`: the history as in queries, colours and pager as the user has them."""
-
-READING = frozenset({
-    "blame", "cat-file", "check-ignore", "config", "diff", "diff-files", "diff-tree", "for-each-ref", "grep",
-    "hash-object", "log", "ls-files", "ls-remote", "ls-tree", "merge-base", "notes", "pack-objects", "patch-id",
-    "range-diff", "reflog", "remote", "rev-list", "rev-parse", "show", "stash", "status", "symbolic-ref", "var",
-    "version", "worktree",
-})  # fmt: skip
-"""The commands of `Git.query`; a few of them, like config, in forms that read alone (tests/unit/test_doors.py)."""
-
-
-_FOR_PROGRAMS = frozenset({
-    "--create-reflog", "--end-of-options", "--no-auto-maintenance", "--no-deref", "--no-follow-tags",
-    "--no-force-if-includes", "--no-guess", "--no-overwrite-ignore", "--no-recurse-submodules",
-    "--no-write-fetch-head", "--porcelain", "--quiet", "--recurse-submodules=no", "--",
-})  # fmt: skip
-
-
-def typed(args: Sequence[str]) -> str:
-    """Return a git command as a person would type it: its arguments without the options that only programs need."""
-    return shlex.join(["git", *(part for part in args if part not in _FOR_PROGRAMS)])
-
-
-def subcommand(args: Sequence[str]) -> str:
-    """Return the name of a git command, after options of git itself: `("-c", "a.b=c", "diff")` gives `diff`."""
-    rest = iter(args)
-    for part in rest:
-        if part == "-c":
-            next(rest, "")
-        elif not part.startswith("-"):
-            return part
-    return ""
 
 
 @dataclass(frozen=True)
@@ -283,7 +223,7 @@ class Git:
         """
         if self.object_buffer.is_referenced_by(args, b""):
             self._flush_buffer(durable=False)
-        env = {**process.own_environment(), **{name: _ENV[name] for name in _SHOWN_ENV}}
+        env = {**process.own_environment(), **{name: ENV[name] for name in SHOWN_ENV}}
         if pager := os.environ.get("GIT_PAGER"):
             env["GIT_PAGER"] = pager
         # Without the setting git advises against GIT_GRAFT_FILE, in front of what the user asked for.
@@ -299,7 +239,7 @@ class Git:
     def coprocess(self, lock: RepositoryLock, *args: str) -> Iterator[None]:
         """Start a git command that reads mutations from its standard input; `send` writes to it."""
         assert lock.run, "a mutation needs a run that holds the lock"  # noqa: S101 -- a proof, not input
-        argv, env = ["git", *_SEALED, *args], process.environment(extra=_ENV)
+        argv, env = ["git", *SEALED, *args], process.environment(extra=ENV)
         with process.coprocess(argv, cwd=self.cwd, env=env, timeout=LOCAL_SECONDS) as coprocess:
             self.sessions.append(coprocess)
             try:
@@ -328,7 +268,7 @@ class Git:
         seconds: float | None = None,
         env: dict[str, str] | None = None,
     ) -> process.Completed:
-        sealed = [part for part in _SEALED if not hooks or part != "core.hooksPath=/dev/null"]
+        sealed = [part for part in SEALED if not hooks or part != "core.hooksPath=/dev/null"]
         if hooks:
             sealed.remove("-c")
         if self.git_dir:
@@ -338,14 +278,14 @@ class Git:
         done = process.run(
             ["git", *sealed, *args],
             cwd=self.cwd,
-            env={**kept, **_ENV, **(env or {})},
+            env={**kept, **ENV, **(env or {})},
             timeout=seconds or (NETWORK_SECONDS if network else LOCAL_SECONDS),
             stdin=stdin,
         )
-        # Errors show the command without the options of _SEALED.
+        # Errors show the command without the options of SEALED.
         display = process.Completed(("git", *args), done.returncode, done.stdout, done.stderr, done.seconds)
         if done.returncode not in ok:
-            raise _failure(display, network=network)
+            raise failures.failure(display, network=network)
         return display
 
     def _flush_buffer(self, *, durable: bool) -> None:
@@ -400,19 +340,8 @@ class Git:
             UsageError: this is not a git repository.
         """
         done = self.cached_query("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
-        if (of_another := _OWNER.search(done.error_text)) is not None:
-            raise UsageError(
-                f"{self.cwd} is in a repository that belongs to another user",
-                why=f"{of_another[0]}; git uses it only if you say so, because its owner can change what git runs",
-                next_command=f"git config --global --add safe.directory {shlex.quote(of_another[1])}",
-            )
         if done.returncode != 0:
-            raise UsageError(
-                f"{self.cwd} is not in a git repository",
-                why=f"{next(iter(done.error_text.splitlines()), '')}\n"
-                "run it in the checkout of your Rust workspace".lstrip(),
-                next_command="cd CHECKOUT   # if there is none yet: gh repo clone OWNER/NAME",
-            )
+            raise failures.no_repository(self.cwd, done)
         return done.path
 
     def load_places(self) -> None:
@@ -467,35 +396,3 @@ def is_old(version: str, least: tuple[int, int] = MINIMUM) -> bool:
     """Return whether the output of `git version` names an older release; unknown formats pass."""
     match = re.search(r"(\d+)\.(\d+)", version)
     return match is not None and (int(match[1]), int(match[2])) < least
-
-
-_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
-_OF_FILE_SYSTEM = re.compile(
-    rf"(?:{_NO_ROOM.pattern}|Read-only file system|Permission denied|Input/output error|Stale file handle"
-    r"|Resource temporarily unavailable|Cannot allocate memory|Too many open files)\)?\.?$",
-    re.MULTILINE,
-)
-"""The words of errno(3), with which git ends a line about a system call that failed (`die_errno`)."""
-LFS_INSTALL = "sudo apt-get install git-lfs && git lfs install"
-"""The command that installs Git LFS; git-lfs.com has the packages of other systems."""
-
-
-def _failure(done: process.Completed, *, network: bool) -> TrunklineError:
-    what = f"git {done.argv[1]} failed"
-    if "git-lfs" in done.error_text and shutil.which("git-lfs") is None:
-        return ExternalError(
-            f"{what}: files are in Git LFS, and git-lfs is not installed",
-            why="the repository's attributes send them through its filter", command=done.command_line,
-            stderr=done.error_text, next_command=LFS_INSTALL,
-        )  # fmt: skip
-    if network and (rejected := sign_in.rejection(done.error_text)):
-        return NotSignedIn(
-            rejected.what, why=what, command=done.command_line, stderr=done.error_text, next_command=rejected.commands
-        )
-    # git's own errors exit with 1, 128 or 129 (git(1)); any other code means that it crashed.
-    of_system = network or _OF_FILE_SYSTEM.search(done.error_text)
-    kind: type[TrunklineError] = UsageError if done.returncode in {1, 128, 129} and not of_system else ExternalError
-    if network and is_transient(done.error_text):
-        kind = TransientError
-    why, full = f"exit code {done.returncode}", _NO_ROOM.search(done.error_text)
-    return kind(what, why=why, command=done.command_line, stderr=done.error_text, next_command="df ." if full else ())

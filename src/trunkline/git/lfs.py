@@ -5,10 +5,7 @@ from __future__ import annotations
 import shutil
 
 from trunkline.domain.names import Oid
-from trunkline.git.git import LFS_INSTALL as INSTALL
 from trunkline.git.git import Git
-
-__all__ = ["INSTALL", "is_missing", "is_used"]
 
 
 def is_used(git: Git, tree: Oid | str) -> bool:

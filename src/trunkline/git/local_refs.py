@@ -9,7 +9,8 @@ from trunkline.domain.command import task_command
 from trunkline.domain.errors import ExternalError, Refused
 from trunkline.domain.names import ZERO_OID, BranchName, Oid, branch_name, branch_ref, short
 from trunkline.git import refs
-from trunkline.git.git import Git, typed
+from trunkline.git.arguments import typed
+from trunkline.git.git import Git
 from trunkline.git.history import missing
 from trunkline.state.change_log import Change, Part
 from trunkline.state.lock import RepositoryLock

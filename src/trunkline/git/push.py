@@ -17,7 +17,8 @@ from trunkline.domain.errors import ExternalError, NotSignedIn, Refused, Transie
 from trunkline.domain.names import BranchName, Oid, branch_ref, short
 from trunkline.domain.sign_in import rejection
 from trunkline.git import refs
-from trunkline.git.git import Git, typed
+from trunkline.git.arguments import typed
+from trunkline.git.git import Git
 from trunkline.git.history import connectivity
 from trunkline.state.change_log import Part
 from trunkline.state.lock import RepositoryLock

@@ -20,7 +20,8 @@ from trunkline.domain.stack import Entry
 from trunkline.domain.words import listed_briefly
 from trunkline.engine import StepContext
 from trunkline.git import checkout, history, local_refs, obstacles, refs
-from trunkline.git.git import Git, typed
+from trunkline.git.arguments import typed
+from trunkline.git.git import Git
 from trunkline.state.journal import Run
 from trunkline.state.lock import RepositoryLock
 

@@ -6,7 +6,8 @@ from trunkline.domain.names import BranchName, oid
 from trunkline.domain.step import StepStatus
 from trunkline.engine import StepContext
 from trunkline.git import replay, work_trees
-from trunkline.git.git import Git, typed
+from trunkline.git.arguments import typed
+from trunkline.git.git import Git
 
 _PREFIX = "trunkline: "
 
