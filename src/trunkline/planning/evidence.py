@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-import msgspec
 from msgspec.structs import replace
 
 from trunkline.context.scope import Scope
@@ -19,26 +18,32 @@ from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry, Stack
 from trunkline.git import history, refs, replay
 from trunkline.git.git import Git
-from trunkline.planning import journal_queries
-from trunkline.planning.fork_point_evidence import Evidence, KnownHead, Parent
+from trunkline.planning import journal_queries, parent_heads
+from trunkline.planning.fork_point_evidence import Evidence, Parent
 from trunkline.planning.heads import entry_tip
-from trunkline.planning.merged import is_part_of, merged_below
+from trunkline.planning.merged import merged_below
+from trunkline.planning.parent_heads import Branch, Heads
 from trunkline.planning.parents import base_of
 from trunkline.planning.update_merge import is_clean_merge
 
 
-class _Branch(msgspec.Struct, frozen=True):
-    """The branch whose commits are classified.
+@dataclass(frozen=True)
+class _GitAncestry:
+    """The `Ancestry` of a repository's commits."""
 
-    Attributes:
-        child: its head.
-        base: its merge base with trunk.
-        names: its commits that are not in trunk.
-    """
+    git: Git
 
-    child: Oid
-    base: Oid
-    names: frozenset[Oid]
+    def present(self, names: Iterable[Oid]) -> Sequence[Oid]:
+        return history.present(self.git, names)
+
+    def is_ancestor(self, ancestor: Oid, descendant: Oid) -> bool:
+        return history.is_ancestor(self.git, ancestor, descendant)
+
+    def reachable(self, tips: Iterable[Oid], excluding: Iterable[Oid]) -> Sequence[Commit]:
+        return history.reachable(self.git, tips, excluding)
+
+    def with_patch_ids(self, commits: Sequence[Commit]) -> tuple[Commit, ...]:
+        return history.with_patch_ids(self.git, commits)
 
 
 def gather(view: View, child: Oid) -> Evidence:
@@ -54,7 +59,7 @@ def gather(view: View, child: Oid) -> Evidence:
         raise Refused(f"{view.entry.branch} shares no history with {view.tracking}")
     chain = history.with_patch_ids(git, history.reachable(git, [child], [trunk]))
     onto = _onto(view)
-    branch = _Branch(child, base, frozenset(commit.oid for commit in chain))
+    branch = Branch(child, trunk, base, frozenset(commit.oid for commit in chain))
     parents = tuple(_parents(view, branch))
     return Evidence(
         child=child,
@@ -67,7 +72,7 @@ def gather(view: View, child: Oid) -> Evidence:
         similar=lambda one, other: similar(git, one, other),
         earlier=lambda parent: _earlier(view, branch, parents, parent),
         left_out=lambda parent: _left_out(view, parent),
-        confirmed=lambda: journal_queries.confirmed(view),
+        confirmed=lambda: journal_queries.confirmed(journal_queries.all_replays(view)),
     )
 
 
@@ -85,7 +90,7 @@ def _onto(view: View) -> Oid:
 def _left_out(view: View, parent: Parent) -> frozenset[Oid]:
     """Return the commits that runs left out of a parent."""
     entry = _entry_of(view, parent)
-    return journal_queries.left_out(view.of(entry)) if entry is not None else frozenset()
+    return journal_queries.left_out(journal_queries.all_replays(view.of(entry))) if entry is not None else frozenset()
 
 
 def _entry_of(view: View, parent: Parent) -> Entry | None:
@@ -93,112 +98,66 @@ def _entry_of(view: View, parent: Parent) -> Entry | None:
     return next((entry for entry in view.stack.entries if entry.label == parent.name), None)
 
 
-def _earlier(view: View, branch: _Branch, parents: Sequence[Parent], parent: Parent) -> tuple[Commit, ...]:
+def _earlier(view: View, branch: Branch, parents: Sequence[Parent], parent: Parent) -> tuple[Commit, ...]:
     """Return commits that are the entry's own for certain, whatever they are similar to.
 
-    They are the own commits of the branch's earlier heads that contain a head of the parent, where
-    object ids alone decided; if the parent was force-pushed, a head as it is now or was merged. And
-    they are the commits of our replays onto a trunk with the merged parent, which does not change
-    any more.
+    They are those that its former heads had on a head of the parent, and the commits of our replays
+    onto a trunk with the merged parent, which does not change any more.
     """
-    git, pr = view.git, view.world.snapshot.pr(view.entry.key)
-    entry = _entry_of(view, parent)
+    git, entry = view.git, _entry_of(view, parent)
     below = view.world.snapshot.pr(entry.key) if entry is not None else None
     if below is None:
         return ()
-    heads = [*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ())]
-    present = [head for head in history.present(git, heads) if head != branch.child]
-    sure = [head.oid for head in parent.heads if head.current or not below.force_pushes]
-    containing = [head for head in present if any(history.is_ancestor(git, name, head) for name in sure)]
-    known = [head.oid for each in parents for head in each.heads]
-    found = history.with_patch_ids(git, history.reachable(git, containing, [view.world.trunk, *known]))
+    forced = bool(below.force_pushes)
+    found = parent_heads.own_before(
+        _GitAncestry(git), branch, parents, parent, _former_heads(view), force_pushed=forced
+    )
     merged = journal_queries.made_onto(view, below.merge_commit) if below.merge_commit is not None else ()
     return (*found, *history.with_patch_ids(git, history.read_commits(git, history.present(git, merged))))
 
 
-def _parents(view: View, branch: _Branch) -> Iterator[Parent]:
+def _former_heads(view: View) -> tuple[Oid, ...]:
+    pr = view.world.snapshot.pr(view.entry.key)
+    return (*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ()))
+
+
+def _parents(view: View, branch: Branch) -> Iterator[Parent]:
     """Yield the parents, nearest first.
 
     They are the entries below, other entries that the branch contains, its base branches, and
-    trunk.
+    trunk. Reflogs are read only if the branch does not sit on the nearest parent's current head: that
+    parent may have been amended here before it was pushed.
     """
-    under = tuple(each for each in reversed(view.stack.below(view.entry)) if not is_part_of(view, each))
-    # Entries that changed places in stack.toml alone: the branches still sit on each other as before.
-    below = tuple(each for each in under if not _sits_on(view, each, view.entry))
+    ancestry = _GitAncestry(view.git)
+    around = parent_heads.candidates(view.stack, view.entry, view.world.snapshot.pr)
     if not view.stacked:
-        for entry in under:
+        for entry in around.under:
             merged_below(view, entry)
-    beside = [entry for entry in view.stack.entries if entry not in below and entry != view.entry]
-    found = [_parent(view, _heads_of(view, entry), branch) for entry in below]
-    for entry in beside:
-        whole = _sits_on(view, view.entry, entry) and not _sits_on(view, entry, view.entry)
-        parent = _parent(view, _heads_of(view, entry), branch) if whole else _contained(view, entry, branch)
+    found = [_parent(view, _heads_of(view, entry), branch) for entry in around.below]
+    for entry in around.beside:
+        heads = _heads_of(view, entry)
+        if entry != around.target and branch.names.isdisjoint((*heads.current, *heads.older)):
+            continue
+        whole = _parent(view, heads, branch)
+        parent = whole if entry == around.target else parent_heads.contained(whole, branch)
         if parent is not None:
             # What another head of this branch holds was this entry's: the moved one may sit on that head by now.
-            mine = _held_elsewhere(view, branch)
-            found.append(replace(parent, commits=tuple(each for each in parent.commits if each.oid not in mine)))
+            mine = parent_heads.held_elsewhere(ancestry, _former_heads(view), branch)
+            found.append(parent_heads.without(parent, mine))
     found += _of_base_branches(view, branch)
-    if below and not any(head.current and _contains(view.git, branch, head.oid) for head in found[0].heads):
+    if around.below and not parent_heads.sits_on(ancestry, branch, found[0]):
         contained = any(head.holds for parent in found for head in parent.heads)
         found = [_with_reflog(view, parent, branch, replaced_only=contained) for parent in found]
     yield from found
-    yield _trunk(view, branch)
+    former = view.earlier.of_ref(refs.tracking_ref(view.stack.remote, view.stack.trunk))
+    yield parent_heads.trunk_parent(ancestry, str(view.stack.trunk), former, branch)
 
 
-def _sits_on(view: View, entry: Entry, other: Entry) -> bool:
-    """Return whether an open pull request targets the branch of another entry."""
-    pr = view.world.snapshot.pr(entry.key)
-    return pr is not None and pr.state is PrState.OPEN and pr.base == other.branch
-
-
-def _contained(view: View, entry: Entry, branch: _Branch) -> Parent | None:
-    """Return an entry that was moved: contained in the branch, but not below in stack.toml.
-
-    Only contained heads count: the branch of an entry above holds the commits of those below too. An entry
-    that was merged into another branch than trunk lands with that branch, which owns its commits.
-    """
-    pr = view.world.snapshot.pr(entry.key)
-    if pr is not None and pr.state is PrState.MERGED and pr.base != view.stack.trunk:
-        return None
-    found = _heads_of(view, entry)
-    if branch.names.isdisjoint((*found.current, *found.older)):
-        return None
-    parent = _parent(view, found, branch)
-    heads = tuple(head for head in parent.heads if head.oid in branch.names)
-    return replace(parent, heads=heads) if heads else None
-
-
-def _held_elsewhere(view: View, branch: _Branch) -> frozenset[Oid]:
-    """Return the commits that other known heads of the entry hold, and this one does not."""
-    pr = view.world.snapshot.pr(view.entry.key)
-    heads = [*view.earlier.backups_of(view.entry.branch), *(pr.historical_heads if pr else ())]
-    reached = history.reachable(view.git, history.present(view.git, heads), [view.world.trunk])
-    return frozenset(commit.oid for commit in reached) - branch.names
-
-
-class _Heads(msgspec.Struct, frozen=True):
-    """The heads of a parent.
-
-    Attributes:
-        name: see `Parent`.
-        current: its heads now, or when it was merged; any of them may be missing here.
-        older: its other heads.
-        base: the merge base of its own commits.
-        rewritten: see `Parent`.
-    """
-
-    name: str
-    current: Sequence[Oid]
-    older: Sequence[Oid]
-    base: Oid
-    rewritten: bool
-
-
-def _heads_of(view: View, entry: Entry) -> _Heads:
+def _heads_of(view: View, entry: Entry) -> Heads:
     backups, trunk = view.earlier.backups_of(entry.branch), view.world.trunk
     if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
         current, more = _open_heads(view, entry, None)
-        return _Heads(entry.label, current, [*backups, *more], trunk, rewritten=True)
+        return Heads(entry.label, current, [*backups, *more], trunk, rewritten=True)
     pr = view.known(entry.pr)
     found = _heads_on_github(view, pr)
     if pr.state is PrState.MERGED:
@@ -207,9 +166,9 @@ def _heads_of(view: View, entry: Entry) -> _Heads:
     return replace(found, current=current, older=[*backups, *found.older, *more])
 
 
-def _heads_on_github(view: View, pr: PullRequest) -> _Heads:
+def _heads_on_github(view: View, pr: PullRequest) -> Heads:
     base = _merged_base(view, pr) if pr.state is PrState.MERGED else view.world.trunk
-    return _Heads(f"#{pr.number}", [pr.head_oid], pr.historical_heads, base, bool(pr.force_pushes))
+    return parent_heads.of_pull(pr, base)
 
 
 def _open_heads(view: View, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
@@ -235,7 +194,7 @@ def _merged_base(view: View, pr: PullRequest) -> Oid:
     return view.world.trunk
 
 
-def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
+def _of_base_branches(view: View, branch: Branch) -> Iterator[Parent]:
     """Yield the branches that the pull request targets or targeted, if they belong to no entry.
 
     An entry that was merged may have been taken out of stack.toml. The branch then targets trunk. GitHub
@@ -251,11 +210,10 @@ def _of_base_branches(view: View, branch: _Branch) -> Iterator[Parent]:
         older = [*view.earlier.backups_of(name), *view.earlier.of_ref(names[1])]
         if journal_queries.base_of(view, branch.child) is None:
             yield from (_parent(view, _heads_on_github(view, each), branch) for each in view.world.pulls_of(name))
-        if pr is not None and name != pr.base:  # it counts only as far as the branch sits on it
-            below = branch.names - {branch.child}
-            tips, older = [tip for tip in tips if tip in below], [tip for tip in older if tip in below]
-        if tips or older:
-            yield _parent(view, _Heads(str(name), tips, older, view.world.trunk, rewritten=True), branch)
+        targeted = pr is None or name == pr.base
+        heads = parent_heads.of_base_branch(str(name), tips, older, branch, targeted=targeted)
+        if heads is not None:
+            yield _parent(view, heads, branch)
 
 
 def bases_outside(stack: Stack, pr: PullRequest | None) -> tuple[BranchName, ...]:
@@ -265,29 +223,10 @@ def bases_outside(stack: Stack, pr: PullRequest | None) -> tuple[BranchName, ...
     return tuple(branch_name(name) for name in dict.fromkeys(named) if name not in known)
 
 
-def _parent(view: View, of: _Heads, branch: _Branch) -> Parent:
-    git, child = view.git, branch.child
-    present = history.present(git, (*of.current, *of.older))
-    for head in present:
-        if head == child and head in of.current and of.name != view.entry.label:
-            raise _same_head(view, of.name, child)
-    # A head that contains the child belongs to an entry that swapped places with it: not a
-    # parent's.
-    beside = [head for head in present if head == child or not history.is_ancestor(git, child, head)]
-    known = tuple(KnownHead(head, head in of.current, _held(view, head, branch)) for head in beside if head != child)
-    tips = [head for head in of.current if head in present]
-    # Commits below the merge base with trunk are matched by object id, never as similar commits.
-    excluded = [of.base, branch.base, *([child] if any(history.is_ancestor(git, child, tip) for tip in tips) else [])]
-    commits = history.with_patch_ids(git, history.reachable(git, tips, excluded))
-    older = [head for head in beside if head not in of.current] if of.rewritten and commits else []
-    merged = [head for head in older if history.is_ancestor(git, head, branch.base)]
-    landed = history.with_patch_ids(git, history.reachable(git, merged, [of.base]))
-    return Parent(of.name, known, commits, of.rewritten, landed=landed)
-
-
-def _held(view: View, head: Oid, branch: _Branch) -> frozenset[Oid]:
-    reached = history.reachable(view.git, [head], [view.world.trunk])
-    return frozenset(commit.oid for commit in reached) & branch.names
+def _parent(view: View, heads: Heads, branch: Branch) -> Parent:
+    if branch.child in heads.current and heads.name != view.entry.label:
+        raise _same_head(view, heads.name, branch.child)
+    return parent_heads.parent_of(_GitAncestry(view.git), heads, branch)
 
 
 def _same_head(scope: Scope, name: str, tip: Oid) -> Refused:
@@ -298,57 +237,13 @@ def _same_head(scope: Scope, name: str, tip: Oid) -> Refused:
     )
 
 
-def _contains(git: Git, branch: _Branch, head: Oid) -> bool:
-    return head in branch.names or history.is_ancestor(git, head, branch.base)
-
-
-def _with_reflog(view: View, parent: Parent, branch: _Branch, *, replaced_only: bool) -> Parent:
-    """Add the heads in the reflog of the parent's local branch.
-
-    The reflog is read only if the branch does not sit on the nearest parent's current head: that
-    parent may have been amended here before it was pushed. A reflog also holds commits that were
-    made on the wrong branch and taken back. So if the branch contains another head, a tip that was
-    reset away proves something only together with a commit that replaced it (`git reset --soft`,
-    then `git commit`).
-
-    Args:
-        view: the entry.
-        parent: the parent; one that is no entry of the stack is returned unchanged.
-        branch: the branch.
-        replaced_only: tips that the parent was only reset away from prove nothing by themselves.
-    """
+def _with_reflog(view: View, parent: Parent, branch: Branch, *, replaced_only: bool) -> Parent:
+    """Add the heads in the reflog of an entry's local branch; return a parent without an entry unchanged."""
     entry = _entry_of(view, parent)
     if entry is None:
         return parent
-    git, child = view.git, branch.child
     tips = view.earlier.of_ref(branch_ref(entry.branch))
-    absent = history.missing(git, tips)
-    replaced = {old for new, old in itertools.pairwise(tips) if not history.is_ancestor(git, new, old)}
-    known = {child, *(head.oid for head in parent.heads)}
-    heads = [
-        KnownHead(tip, False, _held(view, tip, branch), moved_back=replaced_only and tip not in replaced)
-        for tip in tips
-        if tip not in absent | known and not history.is_ancestor(git, child, tip)
-    ]
-    older = tuple(head for head in heads if not head.moved_back or not history.is_ancestor(git, tips[0], head.oid))
-    current = [head.oid for head in parent.heads if head.current]
-    held = [head.oid for head in heads if head.holds]
-    grown = held and all(any(history.is_ancestor(git, tip, head) for head in current) for tip in held)
-    rewritten = parent.rewritten or (not grown and (bool(held) or not replaced_only))
-    return replace(parent, heads=(*parent.heads, *older), rewritten=rewritten)
-
-
-def _trunk(view: View, branch: _Branch) -> Parent:
-    """Return trunk as a parent whose heads are the former tips that were force-pushed away."""
-    git, trunk = view.git, view.world.trunk
-    ref = refs.tracking_ref(view.stack.remote, view.stack.trunk)
-    tips = view.earlier.of_ref(ref)
-    present = history.present(git, tips)
-    removed = frozenset(commit.oid for commit in history.reachable(git, present, [trunk]))
-    heads = (
-        KnownHead(tip, False, removed & branch.names) for tip in present if removed & branch.names and tip in removed
-    )
-    return Parent(str(view.stack.trunk), tuple(heads), trunk=True)
+    return parent_heads.with_reflog(_GitAncestry(view.git), parent, tips, branch, replaced_only=replaced_only)
 
 
 def absorbed(git: Git, commits: Sequence[Commit], onto: Oid) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trunkline.context.scope import Scope
 from trunkline.domain import records
-from trunkline.domain.names import Oid
+from trunkline.domain.names import BranchName, Oid
 from trunkline.domain.replayed import Replayed
 from trunkline.git import history
 from trunkline.state import journal
@@ -15,7 +15,7 @@ from trunkline.state import journal
 
 def last_replay(scope: Scope, tip: Oid) -> Replayed | None:
     """Return the newest replay that led to `tip`; None if there is none."""
-    for replayed in _replays(scope):
+    for replayed in all_replays(scope):
         new = scope.git.resolve(replayed.new)
         if new is not None and history.is_ancestor(scope.git, new, tip):
             return replayed
@@ -29,7 +29,7 @@ def replays(scope: Scope, tip: Oid) -> tuple[Replayed, ...]:
     commits are left out.
     """
     found: list[Replayed] = []
-    for replayed in _replays(scope):
+    for replayed in all_replays(scope):
         new = scope.git.resolve(replayed.new) if replayed.mapped else None
         if new is None or not history.is_ancestor(scope.git, new, tip):
             continue
@@ -44,7 +44,7 @@ def replays(scope: Scope, tip: Oid) -> tuple[Replayed, ...]:
 
 def base_of(scope: Scope, tip: Oid) -> Oid | None:
     """Return the base in the journal for exactly this tip of the entry's branch."""
-    for replayed in _replays(scope):
+    for replayed in all_replays(scope):
         if replayed.new == tip:
             return scope.git.resolve(replayed.base)
     return None
@@ -67,18 +67,18 @@ def is_shortened(scope: Scope, ours: Oid, theirs: Oid) -> bool:
         ours: the local branch.
         theirs: the remote branch, which contains it.
     """
-    newest = next((replayed for replayed in _replays(scope) if replayed.new == ours), None)
+    newest = next((replayed for replayed in all_replays(scope) if replayed.new == ours), None)
     return newest is not None and newest.remote == theirs
 
 
-def left_out(scope: Scope) -> frozenset[Oid]:
-    """Return the commits that replays left out of the entry: skipped by a person, or emptied and dropped."""
-    return frozenset(name for replayed in _replays(scope) for name in (*replayed.skipped, *replayed.dropped))
+def left_out(made: Iterable[Replayed]) -> frozenset[Oid]:
+    """Return the commits that replays left out of their entry: skipped by a person, or emptied and dropped."""
+    return frozenset(name for replayed in made for name in (*replayed.skipped, *replayed.dropped))
 
 
-def confirmed(scope: Scope) -> frozenset[Oid]:
+def confirmed(made: Iterable[Replayed]) -> frozenset[Oid]:
     """Return the commits that were in question, and that answers kept as the entry's own."""
-    return frozenset(name for replayed in _replays(scope) for name in replayed.confirmed)
+    return frozenset(name for replayed in made for name in replayed.confirmed)
 
 
 def made_onto(scope: Scope, merge: Oid) -> tuple[Oid, ...]:
@@ -86,7 +86,7 @@ def made_onto(scope: Scope, merge: Oid) -> tuple[Oid, ...]:
     git = scope.git
     return tuple(
         new
-        for replayed in _replays(scope)
+        for replayed in all_replays(scope)
         if (base := git.resolve(replayed.base)) is not None and history.is_ancestor(git, merge, base)
         for _old, new in replayed.mapped
     )
@@ -119,13 +119,23 @@ def accepted(state: Path, tip: Oid) -> frozenset[str]:
     return frozenset().union(*found.values())
 
 
-def _replays(scope: Scope) -> Iterator[Replayed]:
+def all_replays(scope: Scope) -> Iterator[Replayed]:
     """Yield the entry's replays, newest first, from the journals of this repository."""
-    for run in journal.runs(scope.state):
+    return replays_of(journal.runs(scope.state), scope.entry.branch)
+
+
+def replays_of(runs: Iterable[journal.Run], branch: BranchName) -> Iterator[Replayed]:
+    """Yield the replays of a branch, newest first.
+
+    Args:
+        runs: the runs, newest first.
+        branch: the branch.
+    """
+    for run in runs:
         for record in reversed(run.records):
             match record:
                 case records.StepDone(replayed=Replayed() as replayed) | records.Adopted(replayed=replayed):
-                    if replayed.branch == scope.entry.branch:
+                    if replayed.branch == branch:
                         yield replayed
                 case _:
                     pass

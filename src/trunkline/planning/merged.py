@@ -53,8 +53,12 @@ def merged_below(view: View, entry: Entry) -> tuple[PullRequest, MergeMethod]:
 
 def is_part_of(view: View, entry: Entry) -> bool:
     """Return whether another entry's pull request was merged into the branch of this one: it lands with it."""
-    pr = view.world.snapshot.pr(entry.key)
-    return pr is not None and pr.state is PrState.MERGED and pr.base == view.entry.branch
+    return lands_with(view.world.snapshot.pr(entry.key), view.entry)
+
+
+def lands_with(pr: PullRequest | None, entry: Entry) -> bool:
+    """Return whether a pull request was merged into the branch of an entry."""
+    return pr is not None and pr.state is PrState.MERGED and pr.base == entry.branch
 
 
 def merged_elsewhere(view: View, entry: Entry, pr: PullRequest) -> Refused:
