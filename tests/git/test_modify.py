@@ -404,6 +404,23 @@ def test_a_removed_entry_is_closed(person: Typist, monkeypatch: pytest.MonkeyPat
     assert person.desk.tips() == before
 
 
+def requests_of(printed: str) -> list[str]:
+    """Return the printed commands that change pull requests, and "push" for the push between them."""
+    typed = [line.strip() for line in printed.splitlines() if line.strip().startswith(("$ gh pr edit", "$ git push"))]
+    return ["push" if line.startswith("$ git push") else line for line in typed]
+
+
+def test_bases_that_change_before_the_push_are_planned(person: Typist) -> None:
+    """A dry run names the same changes of bases as the run: typed without them, the push marks #3 as merged."""
+    for task, first in (
+        ("modify --move 3 --onto 1", "$ gh pr edit 3 --base main"),
+        ("undo", "$ gh pr edit 2 --base main"),
+    ):
+        planned = requests_of(person(f"invoke {task} --dry-run").out)
+        assert planned[:2] == [first, "push"]
+        assert requests_of(person(f"invoke {task}").out) == planned
+
+
 def test_a_new_entry_is_submitted(person: Typist) -> None:
     """The same run creates its pull request; with `--no-push` the next command is `submit`."""
     ran = person(f"invoke modify --split {person.desk.clone.head('one~1')} --branch half --no-push")

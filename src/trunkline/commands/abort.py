@@ -360,6 +360,6 @@ def publishes(scope: Scope, run: Run) -> tuple[str, ...]:
 
 def plan(context: Context, run: Run) -> Plan:
     """Return the steps that restore a run's changes."""
-    return Plan(
-        "abort", context.entry.key, revert.steps(context, run_changes.changes_of(context.stack, run, context.world))
-    )
+    view = context.view()
+    changes = run_changes.changes_of(context.stack, run, context.world)
+    return Plan("abort", context.entry.key, revert.steps(context, changes, view))

@@ -42,7 +42,7 @@ class Undo(msgspec.Struct, frozen=True):
     @property
     def plan(self) -> Plan:
         """The steps that revert everything."""
-        steps = revert.steps(self.context, self.changes)
+        steps = revert.steps(self.context, self.changes, self.context.view())
         moved = {self.context.of_pr(each.pr).entry.branch for each in self.changes if isinstance(each, TipMoved)}
         return Plan(TASK, self.context.entry.key, steps, branches=tuple(sorted(moved)))
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from trunkline.context.run import Context
 from trunkline.context.view import View
@@ -17,10 +18,11 @@ from trunkline.domain import records
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import Oid, PrNumber, branch_ref, short
+from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, short
 from trunkline.domain.native import stack_of
 from trunkline.domain.snapshot import PrState, PullRequest
 from trunkline.domain.stack import Entry
+from trunkline.domain.step import Step
 from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.git.push import PushCapped, RefUpdate
@@ -112,20 +114,42 @@ def retarget_endangered(context: Context, step_context: StepContext, updates: Se
         Refused: trunk itself would contain all commits of a pull request.
     """
     trunk = context.stack.trunk
-    endangered = tuple(_endangered(context.view(), updates))
-    for pr in endangered:
+    first = endangered(context.view(), updates)
+    for pr in first:
         if pr.base == trunk or history.is_ancestor(context.git, pr.head_oid, context.world().trunk):
             raise Refused(
                 f"#{pr.number} would have no commits over {pr.base}",
                 why="a push that leaves a pull request none closes it for good; nothing was pushed",
                 next_command=task_command("open", "--pr", pr.number),
             )
-    if endangered:
-        retarget(context, step_context, *((pr, trunk) for pr in endangered))
-    return tuple(f"#{pr.number} targets {trunk} while {pr.base} moves" for pr in endangered)
+    if first:
+        retarget(context, step_context, *((pr, trunk) for pr in first))
+    return tuple(f"#{pr.number} targets {trunk} while {pr.base} moves" for pr in first)
 
 
-def _endangered(view: View, updates: Sequence[Update]) -> Iterator[PullRequest]:
+def endangered(view: View, updates: Sequence[Update]) -> tuple[PullRequest, ...]:
+    """Return the open pull requests that a push would leave without commits over their base."""
+    return tuple(_without_commits(view, updates))
+
+
+def before_push(step: Step, pulls: Sequence[PullRequest], trunk: BranchName) -> Step:
+    """Return the planned step of a push with the changes of bases that come first (`retarget_endangered`)."""
+    pulls = [pr for pr in pulls if pr.base != trunk]  # of others the push is refused
+    commands = tuple(retarget_command(pr.number, trunk) for pr in pulls)
+    publishes = tuple(f"#{pr.number} targets {trunk} instead of {pr.base}" for pr in pulls)
+    description = "; ".join(
+        (step.description, *(f"#{pr.number} targets {trunk} while {pr.base} moves" for pr in pulls))
+    )
+    commands, publishes = (*commands, *step.commands), (*publishes, *step.publishes)
+    return replace(step, description=description, commands=commands, publishes=publishes)
+
+
+def retarget_command(number: PrNumber, base: str) -> str:
+    """Return the command of `set_base` as a person would type it."""
+    return f"gh pr edit {number} --base {shlex.quote(base)}"
+
+
+def _without_commits(view: View, updates: Sequence[Update]) -> Iterator[PullRequest]:
     world = view.world
     after = {
         **{name.removeprefix("refs/heads/"): tip for name, tip in world.remote_refs.items()},
@@ -158,7 +182,7 @@ def retarget(context: Context, step_context: StepContext, *bases: tuple[PullRequ
             shown = context.github.edit_bases(bases)
     for pr, base in bases:
         if shown.get(pr.number) == base:
-            context.reporter.command(f"gh pr edit {pr.number} --base {shlex.quote(base)}")
+            context.reporter.command(retarget_command(pr.number, base))
         else:
             set_base(context, pr.number, base)
 
@@ -169,7 +193,7 @@ def set_base(context: Context, number: PrNumber, base: str) -> None:
     Raises:
         Refused: GitHub rejects the change, or does not show it.
     """
-    context.reporter.command(f"gh pr edit {number} --base {shlex.quote(base)}")
+    context.reporter.command(retarget_command(number, base))
     try:
         shown = context.github.edit(number, base=base).base
     except Refused as refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -40,7 +39,15 @@ from trunkline.git.git import Git
 from trunkline.git.push import RefUpdate, typed_push
 from trunkline.git.refs import tracking_ref
 from trunkline.operations import added_entry, created_branch, local_branch, pull_request_state, stack_file, titles
-from trunkline.operations.publish import Update, described, push_all, set_base
+from trunkline.operations.publish import (
+    Update,
+    before_push,
+    described,
+    endangered,
+    push_all,
+    retarget_command,
+    set_base,
+)
 from trunkline.planning.run_changes import drift, local_tip, read_stack_text, remote_tip, without_change
 from trunkline.state.change_log import Part
 
@@ -92,10 +99,21 @@ def _restore_tip(context: Context, step_context: StepContext, change: LocalMoved
     return push_back(context, step_context, (change,))
 
 
-def steps(scope: Scope, changes: tuple[Change, ...]) -> tuple[Step, ...]:
-    """Return the steps that revert changes, with the equivalent commands."""
+def steps(scope: Scope, changes: tuple[Change, ...], view: View | None = None) -> tuple[Step, ...]:
+    """Return the steps that revert changes, with the equivalent commands.
+
+    Args:
+        scope: the run's entry.
+        changes: the changes.
+        view: the stack as observed; None: the plan lacks what `push_all` does before the push.
+    """
     pushed = tuple(filter(is_pushed_back, changes))
     push = (_push_step(scope, pushed),) if pushed else ()
+    if push and view is not None:
+        updates = [Update(scope.of_pr(change.pr).entry, None, change.before) for change in pushed]
+        closed = {change.pr for change in changes if is_closed_first(change)}
+        risked = [pr for pr in endangered(view, updates) if view.stack.entry(pr.number).key not in closed]
+        push = (before_push(push[0], risked, scope.stack.trunk),)
 
     def planned(change: Change) -> Step:
         return replace(_step(scope.of_pr(change.pr), change), pr=change.pr)
@@ -177,7 +195,7 @@ def _state_step(entry: Entry, change: StateChanged) -> Step:
     if before.draft != left.draft:
         changed.append((f"is {_state(before)} again", f"gh pr ready {entry.pr}{_undo(before)}"))
     if before.base != left.base:
-        changed.append((f"targets {before.base}", f"gh pr edit {entry.pr} --base {shlex.quote(before.base)}"))
+        changed.append((f"targets {before.base}", retarget_command(entry.pr, before.base)))
     description = f"{entry.label} {' and '.join(text for text, _ in changed) or 'is as it was'}"
     commands = tuple(command for _, command in changed)
     return Step(change.step, description, commands, mutates=True, publishes=(description,) if changed else ())
@@ -238,7 +256,7 @@ def restore_state(context: Context, step_context: StepContext, change: StateChan
     kept = _base_obstacle(context.project, pr.base, before.base, pr.head_oid)
     target = ReviewState(pr.base if kept else before.base, before.draft)
     if ReviewState(pr.base, pr.draft) == target:
-        return _readied(target, kept, StepStatus.NOTHING)
+        return _readied(target, kept, "")
     context.reporter.require_approval(f"#{pr.number} is {_state(target)} again and targets {target.base}")
     about = step_context.about(context.entry)
     step_context.log_intent(
@@ -251,15 +269,15 @@ def restore_state(context: Context, step_context: StepContext, change: StateChan
         context.github.set_draft(pr, draft=target.draft)
     if pr.base != target.base:
         set_base(context, pr.number, target.base)
-    return _readied(target, kept, StepStatus.DONE)
+    return _readied(target, kept, " again" if pr.draft != target.draft else "", StepStatus.DONE)
 
 
 def _state(state: ReviewState) -> str:
     return "a draft" if state.draft else "ready"
 
 
-def _readied(state: ReviewState, kept: str, mark: StepStatus) -> Outcome:
-    message = f"{_state(state)} again, targets {state.base}"
+def _readied(state: ReviewState, kept: str, again: str, mark: StepStatus = StepStatus.NOTHING) -> Outcome:
+    message = f"{_state(state)}{again}, targets {state.base}"
     return Outcome("ready", message, StepStatus.WARNED if kept else mark, (kept,) if kept else ())
 
 

@@ -23,7 +23,7 @@ from trunkline.engine import StepContext
 from trunkline.git import history, local_refs, push
 from trunkline.git.push import Pushed, RefUpdate, typed_push
 from trunkline.operations import attested_push
-from trunkline.operations.publish import Update, described, push_all
+from trunkline.operations.publish import Update, before_push, described, endangered, push_all
 from trunkline.planning import pushed_commits
 from trunkline.planning.heads import deleted, diverged, foreign_commits, missing_here
 from trunkline.planning.journal_queries import planned_remote
@@ -166,7 +166,10 @@ def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     command = _display(refs_, view.stack.remote)
     description = f"push all moved branches atomically, if {view.stack.remote} has not moved"
     publishes = tuple(line for entry in published for line in _publishes(view.of(entry)))
-    return Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)
+    step = Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)
+    tips = [(entry, view.of(entry).local.remote, _new_tip(view.of(entry))) for entry in published]
+    updates = [Update(entry, old, new) for entry, old, new in tips if new is not None]
+    return before_push(step, endangered(view, updates), view.stack.trunk)
 
 
 def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
@@ -241,8 +244,9 @@ def plan_updates(view: View, updates: Sequence[Update]) -> Step:
     commands = (typed_push(remote, moves),) if updates else ()
     publishes = tuple(f"push {described(update)}" for update in updates)
     description = f"push what is new or moved, all or none, if {remote} has not moved"
-    return Step(StepName.PUSH, description if updates else f"{remote} has every branch", commands, mutates=True,
+    step = Step(StepName.PUSH, description if updates else f"{remote} has every branch", commands, mutates=True,
                 publishes=publishes)  # fmt: skip
+    return before_push(step, endangered(view, updates), view.stack.trunk)
 
 
 def run_entries(context: Context, step_context: StepContext, entries: Sequence[Entry]) -> Outcome:
