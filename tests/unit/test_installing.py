@@ -75,6 +75,14 @@ def test_an_environment_without_pip_or_off_path(monkeypatch: pytest.MonkeyPatch)
     assert installing.program("x") == f"uv pip install --python {python} x"
 
 
+@pytest.mark.usefixtures("prefix")
+def test_each_missing_program_has_a_command() -> None:
+    """A package of Python, a command of the program's own, or for an unknown program a command that looks for it."""
+    assert installing.missing_program("typos") == "pip install typos"
+    assert installing.missing_program("cargo") == installing.missing_program("rustup")
+    assert installing.missing_program("a b") == "command -v 'a b'   # once it is installed"
+
+
 @pytest.mark.parametrize(
     ("source", "requirement"),
     [

@@ -56,13 +56,6 @@ def unwrapped(argv: Sequence[str], _cwd: Path) -> Sequence[str]:
     return argv
 
 
-_INSTALL = {
-    "cargo": "install Rust: https://rustup.rs",
-    "sccache": "cargo install --locked sccache",
-}
-"""Program -> how to install it."""
-
-
 @dataclass(frozen=True)
 class Tools:
     """Tools and toolchains as seen from one directory, where rust-toolchain.toml applies; cached.
@@ -94,16 +87,14 @@ class Tools:
         for program in dict.fromkeys([*needs, argv[0]]):
             # A relative path is looked up in the gate's working directory.
             if shutil.which(str(self.cwd / program) if "/" in program else program) is None:
-                fix = (
-                    installing.program("typos") if program == "typos" else _INSTALL.get(program, f"install {program}")
-                )
+                fix = installing.missing_program(program)
                 return Cause(CauseId.PROGRAM, f"{program} is not installed", program, fix)
         if argv[0] != "cargo":
             return None
         chosen, subcommand = toolchain_argument(argv), subcommand_of(argv)
         if self.query("cargo", *chosen, "-V").returncode:
             if shutil.which("rustup") is None:
-                fix = "install rustup: https://rustup.rs"
+                fix = installing.missing_program("rustup")
                 return Cause(CauseId.PROGRAM, "rustup is not installed", "rustup", fix) if chosen else None
             return rustup.missing_toolchain(self.query, chosen, self.cwd)
         return self._missing_subcommand(chosen, subcommand)

