@@ -13,7 +13,7 @@ import pytest
 
 from support.attesting import ENTRY, GATES, NO_OPS, NOW, POLICY, SIGNERS, Attesting, address, attesting
 from support.repo import Repo
-from trunkline.commands import verify as verify_workflow
+from trunkline.commands import verify as verify_command
 from trunkline.commands.verify import NOT_SHARED
 from trunkline.domain.attestation import NO_RECEIPT, Standing, to_data
 from trunkline.domain.errors import CheckFailed, ExternalError, Refused, UsageError
@@ -233,9 +233,9 @@ def test_the_branch_calls_another_branch_the_pull_request(place: Attesting) -> N
     place.clone.commit("mine", {"stack.toml": text})
     one = place.git.resolve("refs/remotes/origin/feat/one")
     place.clone.git("update-ref", "refs/remotes/origin/evil", "HEAD")
-    assert verify_workflow.commit_of(place.git, "origin", "", PrNumber(1), fetched=False) == one
+    assert verify_command.commit_of(place.git, "origin", "", PrNumber(1), fetched=False) == one
     with pytest.raises(UsageError, match="does not have the head of #7"):
-        verify_workflow.commit_of(place.git, "origin", "", PrNumber(7), fetched=False)
+        verify_command.commit_of(place.git, "origin", "", PrNumber(7), fetched=False)
 
 
 def test_the_base_repository_is_what_is_fetched_from(place: Attesting) -> None:
@@ -247,10 +247,10 @@ def test_the_base_repository_is_what_is_fetched_from(place: Attesting) -> None:
     place.author.git("clone", "--quiet", "--bare", str(place.bare.path), str(fork.path))
     clone.git("remote", "add", "origin", str(fork.path))
     git = clone.adapter
-    verify_workflow.fetch(git, "upstream", None)
-    policy = verify_workflow.policy_of(git, "upstream")
+    verify_command.fetch(git, "upstream", None)
+    policy = verify_command.policy_of(git, "upstream")
     assert policy.name == "upstream/main"
-    found = verify_workflow.verify(git, "upstream", policy, clone.head(), merged=False, now=NOW, fetched=True)
+    found = verify_command.verify(git, "upstream", policy, clone.head(), merged=False, now=NOW, fetched=True)
     assert {each.gate for each in found.missing} == set(GATES) - {"fmt"}
 
 

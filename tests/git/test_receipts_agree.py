@@ -18,7 +18,7 @@ from support.gating import FILES
 from support.keys import ssh_key
 from support.repo import Repo, lead_ssh_to
 from support.templates import copied
-from trunkline.commands import receipts as receipts_workflow
+from trunkline.commands import receipts as receipts_command
 from trunkline.commands import report, status
 from trunkline.config import validation
 from trunkline.context import project as context_module
@@ -289,7 +289,7 @@ def test_no_task_takes_a_bad_receipt_for_a_pass(
     message = {each["name"]: each["outcome"]["verdict"] if each["outcome"] else None for each in reported["gates"]}
     assert message == entry["gates"]
 
-    listed = receipts_workflow.listed(ground.context().git, ground.context().stack)
+    listed = receipts_command.listed(ground.context().git, ground.context().stack)
     proving = {each.receipt.gate for each in listed if each.receipt and each.standing == "passed"}
     assert proving == set(GATES) - {"test"}
 
@@ -309,7 +309,7 @@ def test_every_task_takes_good_receipts(ground: GateWorkspace) -> None:
     assert line.state is LineState.DONE
     (row,) = status.observe(ground.context(), offline=True).entries
     assert {outcome.verdict for _, outcome in row.gates if outcome} == {Verdict.PASSED}
-    listed = receipts_workflow.listed(ground.context().git, ground.context().stack)
+    listed = receipts_command.listed(ground.context().git, ground.context().stack)
     assert {each.standing for each in listed} == {"passed"}
     assert all(each.reused for each in gate_commit(ground.repo.path, tip, ground.context().stack.gates))
 
@@ -328,10 +328,10 @@ def test_a_flaky_gate_counts_where_it_is_accepted_by_name(ground: GateWorkspace)
 def test_verify_names_what_lacks_a_trusted_signature(ground: GateWorkspace) -> None:
     """An unsigned receipt and one that a stranger signed are problems, each by file."""
     unsigned(ground)
-    problems = {each.path: each.problem for each in receipts_workflow.listed(*_of(ground)) if each.problem}
+    problems = {each.path: each.problem for each in receipts_command.listed(*_of(ground)) if each.problem}
     assert problems == {ground.path: UNSIGNED}
     assert signing.sign(ground.path, str(key(ground, "key2"))) == ""
-    problems = {each.path: each.problem for each in receipts_workflow.listed(*_of(ground)) if each.problem}
+    problems = {each.path: each.problem for each in receipts_command.listed(*_of(ground)) if each.problem}
     assert problems == {ground.path: UNKNOWN_SIGNER}
 
 
@@ -373,8 +373,8 @@ def test_a_file_of_signers_that_is_missing_is_an_error_of_stack_toml(ground: Gat
     for count in (
         lambda: require_gates(ground.context().view(), tip),
         lambda: status.observe(ground.context(), offline=True),
-        lambda: receipts_workflow.listed(*_of(ground)),
-        lambda: receipts_workflow.pull(*_of(ground)),
+        lambda: receipts_command.listed(*_of(ground)),
+        lambda: receipts_command.pull(*_of(ground)),
         lambda: gate_commit(ground.repo.path, tip, stack.gates),
     ):
         with pytest.raises(UsageError, match=r"gates\.signers: .* cannot be read") as refused:

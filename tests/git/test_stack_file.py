@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from support.inprocess import STACK, Quiet, desk
 from support.repo import Repo
 from trunkline.commands import doctor, init_local, init_update, rehearse, status
-from trunkline.commands import init as discover_workflow
-from trunkline.commands import trust as trust_workflow
+from trunkline.commands import init as init_command
+from trunkline.commands import trust as trust_command
 from trunkline.config import location, trust, writing
 from trunkline.context.loading import choose_stack, found_text, load_stacks, top_of
 from trunkline.domain.discover import Discovery, MergedPullRequest, OpenPullRequest, discover
@@ -134,7 +134,7 @@ def seen(repo: Repo, *branches: str) -> Any:
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
     found: Discovery = discover(pulls, "main")
     listing = PullRequestList("main", tuple(pulls), ())
-    return discover_workflow.PullRequestStacks(
+    return init_command.PullRequestStacks(
         top_of(repo.adapter), "origin", branch_name("main"), (stack,), found, listing, ()
     )
 
@@ -165,7 +165,7 @@ def test_a_new_file_is_on_every_branch_and_in_no_pull_request(repo: Repo) -> Non
     (repo.path / ".git/info/exclude").write_text("*.log")  # the user's own, without a line end
     linked = repo.path.parent / "linked"
     repo.git("worktree", "add", "--quiet", "--detach", str(linked))
-    path = discover_workflow.write(seen(Repo(linked), "one", "two"))
+    path = init_command.write(seen(Repo(linked), "one", "two"))
     assert path == repo.path / "stack.toml"
     for each in (repo, Repo(linked)):
         assert each.git("status", "--porcelain") == ""
@@ -181,14 +181,14 @@ def test_a_new_file_is_on_every_branch_and_in_no_pull_request(repo: Repo) -> Non
     assert numbers(linked) == [1, 2, 3]
     assert repo.git("status", "--porcelain") == ""
     with pytest.raises(UsageError, match=r"there is a stack\.toml already"):
-        discover_workflow.write(seen(Repo(linked), "one"))
+        init_command.write(seen(Repo(linked), "one"))
 
 
 def test_kept_in_the_repository_on_request(repo: Repo) -> None:
     """`--track`: git shows it, also where an earlier `init` had hidden it."""
     repo.commit("start", {"a.txt": "0\n"})
-    discover_workflow.write(seen(repo, "one")).unlink()
-    discover_workflow.write(seen(repo, "one"), track=True)
+    init_command.write(seen(repo, "one")).unlink()
+    init_command.write(seen(repo, "one"), track=True)
     assert repo.git("status", "--porcelain", "--untracked-files=all").split() == [
         "??", ".trunkline/stack.schema.json", "??", "stack.toml",
     ]  # fmt: skip
@@ -198,7 +198,7 @@ def test_no_second_file_beside_trunks(tracked: Repo) -> None:
     """On a branch without one: an untracked file would be in the way of every switch to trunk."""
     tracked.git("switch", "--quiet", "older")
     with pytest.raises(UsageError, match=r"there is a stack\.toml already") as refused:
-        discover_workflow.write(seen(tracked, "one"))
+        init_command.write(seen(tracked, "one"))
     assert "origin/main" in refused.value.why
 
 
@@ -223,7 +223,7 @@ def test_a_file_named_with_glob_characters_is_hidden(repo: Repo, monkeypatch: py
     """Its pattern matches that file alone."""
     repo.commit("start", {"a.txt": "0\n"})
     monkeypatch.setenv("TRUNKLINE_STACK_FILE", str(repo.path / "my [stack]*.toml"))
-    discover_workflow.write(seen(repo, "one"))
+    init_command.write(seen(repo, "one"))
     (repo.path / "my s.toml").touch()
     assert repo.git("status", "--porcelain") == '?? "my s.toml"'
     assert not location.keep_untracked(repo.adapter, repo.path.parent / "elsewhere.toml", untracked=True)
@@ -232,7 +232,7 @@ def test_a_file_named_with_glob_characters_is_hidden(repo: Repo, monkeypatch: py
 def test_the_next_stack_after_one_that_has_landed(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     """`init` and `--update` begin it in the same file: settings stay, the issue of the landed stack goes."""
     repo.commit("start", {"a.txt": "0\n"})
-    path = discover_workflow.write(seen(repo, "one", "two"))
+    path = init_command.write(seen(repo, "one", "two"))
     path.write_text(path.read_text().replace("schema = 1\n", "schema = 1  # ours\nissue = 319\n"))
     pulls = (OpenPullRequest(PrNumber(8), "T", "main", "next"), OpenPullRequest(PrNumber(9), "T", "next", "more"))
     stack = tuple(Entry(pr.number, branch_name(pr.head), pr.title) for pr in pulls)
@@ -389,4 +389,4 @@ def test_trust_confirms_no_file_that_is_not_valid(monkeypatch: pytest.MonkeyPatc
         path = stack.clone.path / "stack.toml"
         path.write_text(path.read_text() + wrong)
         with pytest.raises(UsageError, match=rf"stack\.toml:\d+.*{named}"):
-            trust_workflow.question_of(stack.clone.path)
+            trust_command.question_of(stack.clone.path)

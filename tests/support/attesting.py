@@ -24,7 +24,7 @@ from support.printed import check_printed
 from support.repo import Repo, lead_ssh_to
 from support.templates import copied
 from support.typist import Ran
-from trunkline.commands import verify as verify_workflow
+from trunkline.commands import verify as verify_command
 from trunkline.domain.attestation import Attestation
 from trunkline.domain.command import argv_of
 from trunkline.domain.names import Oid
@@ -152,10 +152,10 @@ class Attesting:
         """Verify a commit in a clone, as the task does; default: the clone's HEAD."""
         git = (clone or self.clone).adapter
         if fetch:
-            verify_workflow.fetch(git, "origin", None)
-        policy = verify_workflow.policy_of(git, "origin")
+            verify_command.fetch(git, "origin", None)
+        policy = verify_command.policy_of(git, "origin")
         on = commit or (clone or self.clone).head()
-        return verify_workflow.verify(git, "origin", policy, on, merged=merged, now=now, fetched=fetch)
+        return verify_command.verify(git, "origin", policy, on, merged=merged, now=now, fetched=fetch)
 
     def reasons(self, **arguments: Any) -> dict[str, str]:
         """Return why gates are not attested, by gate."""

@@ -125,8 +125,8 @@ def test_a_flag_is_read_from_the_environment(flag: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("name", ["rebase", "restack", "land", "push", "plan", "undo", "rescue"])
-def test_every_flag_of_a_workflow_has_a_variable(name: str) -> None:
-    """So that chains and make need not repeat it."""
+def test_every_flag_of_a_landing_task_has_a_variable(name: str) -> None:
+    """Chains of tasks and make set the variable once, in place of a flag for each task."""
     own = {"run", "markdown"}
     assert {variable(flag) for flag in flags_of(name) if flag not in own} <= variables()
 

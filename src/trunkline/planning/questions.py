@@ -68,7 +68,7 @@ def all_unanswered(unknown: Sequence[OwnCommitsUnknown], *, task: str) -> Paused
         commands.append(
             same_command({"fork-point": points}, pr=unknown[0].entry.key, otherwise=task, comment=effects)
         )
-    names = ", ".join(f"{each.entry.full_label}" for each in unknown)
+    names = ", ".join(each.entry.full_label for each in unknown)
     return Paused(
         f"{names}: a person must say which commits are their own; their branches stay as they are until then"
         if len(unknown) > 1

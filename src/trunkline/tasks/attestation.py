@@ -23,7 +23,7 @@ from trunkline.tasks.opening import checkout
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands import attest as attest_workflow
+    from trunkline.commands import attest as attest_command
     from trunkline.commands.verify_status import PublishedStatus
     from trunkline.gates.attested import Question
 
@@ -62,16 +62,16 @@ def verify(
     markdown: bool = False,
 ) -> None:
     """Verify that signed receipts attest every gate that trunk's policy requires; exit code 1 if not."""
-    from trunkline.commands import verify as verify_workflow
+    from trunkline.commands import verify as verify_command
 
     number = _number(commit, pr)
     git = checkout()
-    base = verify_workflow.remote_of(git, remote)
+    base = verify_command.remote_of(git, remote)
     if fetch and not session.dry_run:
-        verify_workflow.fetch(git, base, number)
-    policy = verify_workflow.policy_of(git, base)
-    oid = verify_workflow.commit_of(git, base, commit, number, fetched=fetch)
-    found = verify_workflow.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
+        verify_command.fetch(git, base, number)
+    policy = verify_command.policy_of(git, base)
+    oid = verify_command.commit_of(git, base, commit, number, fetched=fetch)
+    found = verify_command.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
     _print(session, found, markdown=markdown)
     if status:
         from trunkline.commands.verify_status import check_statuses
@@ -128,8 +128,8 @@ def attest(
     accept_unavailable: str = "",
 ) -> None:
     """Run the gates of trunk's policy, sign their receipts, and share them as git notes."""
-    from trunkline.commands import attest as attest_workflow
-    from trunkline.commands import verify as verify_workflow
+    from trunkline.commands import attest as attest_command
+    from trunkline.commands import verify as verify_command
     from trunkline.operations import attestation
 
     number = _number(commit, pr)
@@ -140,36 +140,36 @@ def attest(
             next_command=exact_command("attest", {"waive": "msrv", "reason": "WHY"}),
         )
     git = checkout()
-    base = verify_workflow.remote_of(git, remote)
-    policy = verify_workflow.policy_of(git, base)
-    oid = attest_workflow.local_commit(git, commit, number)
-    request = attest_workflow.AttestRequest(
+    base = verify_command.remote_of(git, remote)
+    policy = verify_command.policy_of(git, base)
+    oid = attest_command.local_commit(git, commit, number)
+    request = attest_command.AttestRequest(
         git.with_echo(session.terminal.command), base, policy, oid,
-        attest_workflow.gated_commit(git, policy, oid, merged=merged),
+        attest_command.gated_commit(git, policy, oid, merged=merged),
         attestation.key_of(git, sign, policy.stack.gates), waived, reason,
         frozenset(listed(accept_unavailable)), fresh, merged,
     )  # fmt: skip
-    question = attest_workflow.question(request, _now())
+    question = attest_command.question(request, _now())
     names = [gate.name for gate in question.gates()]
     require_known("waive", sorted(waived), names, "gate")
     require_known("accept-unavailable", sorted(request.without), names, "gate")
     _perform(session, request, question)
 
 
-def _perform(session: TaskSession, request: attest_workflow.AttestRequest, question: Question) -> None:
-    from trunkline.commands import attest as attest_workflow
+def _perform(session: TaskSession, request: attest_command.AttestRequest, question: Question) -> None:
+    from trunkline.commands import attest as attest_command
 
     gates = count_of(len(question.gates()), "gate")
     what = f"the receipts of {short(request.commit)} ({gates}) to {request.remote} as git notes"
     if session.dry_run:
-        for row in attest_workflow.plan(request, question):
+        for row in attest_command.plan(request, question):
             done = "attested" if row.standing is Standing.ATTESTED else "would run"
             session.terminal.line(f"  {row.gate}: {'waived' if row.gate in request.waive else done}")
         session.terminal.line(f"would push {what}")
         return
     session.approve([f"push {what}"])
     with session.terminal.gating():
-        found, moved = attest_workflow.run(request, question, session.terminal)
+        found, moved = attest_command.run(request, question, session.terminal)
     session.account["shared"] = moved
     _print(session, found)
     session.terminal.line(f"{request.remote}: " + ("pushed" if moved else "nothing to push, it has every receipt"))

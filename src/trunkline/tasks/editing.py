@@ -68,7 +68,7 @@ def amend(
 
     options = options_of(fork_point=fork_point)
     context = open_entry(session, pr, stack, options).over_the_stack()
-    session.terminal.headline(f"{context.entry.full_label}")
+    session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
     request = amend_command.Request(all, commit, message)
     if (nothing := amend_command.nothing_to_do(context, request)) is not None:

@@ -40,10 +40,10 @@ def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
     if run is not None:
         session.terminal.open_run(run)
     context = open_stack(session, stack, Options())
-    from trunkline.commands import status as status_workflow
+    from trunkline.commands import status as status_command
     from trunkline.report.stack import stack_data, stack_tree
 
-    observed = status_workflow.observe(context, offline=offline)
+    observed = status_command.observe(context, offline=offline)
     session.account["stack"] = stack_data(observed)
     session.terminal.console.print(stack_tree(observed), soft_wrap=False)
     for note in observed.notes:
@@ -66,11 +66,11 @@ def plan(
     """Predict a landing: steps, commands, conflicts, effects; --markdown writes the runbook."""
     options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
     context = open_entry(session, pr, stack, options)
-    from trunkline.commands import plan as plan_workflow
+    from trunkline.commands import plan as plan_command
     from trunkline.domain.redaction import redacted
     from trunkline.report import runbook
 
-    book = plan_workflow.predict_landing(context)
+    book = plan_command.predict_landing(context)
     session.account.update(pr=context.entry.number, **runbook.data(book))
     if markdown and not session.json_wanted:
         sys.stdout.write(redacted(runbook.markdown(book), process.secrets()))
@@ -101,12 +101,12 @@ def report_(
         raise UsageError(
             f"--{' and --'.join(one)} are different forms", next_command=task_command("report", f"--{one[0]}")
         )
-    from trunkline.commands import report as report_workflow
+    from trunkline.commands import report as report_command
     from trunkline.domain.redaction import redacted
     from trunkline.report import html
 
     context = open_stack(session, stack, Options())
-    found = report_workflow.gather(context, offline=offline)
+    found = report_command.gather(context, offline=offline)
     if session.json_wanted:
         session.account["report"] = html.data(found)
         return

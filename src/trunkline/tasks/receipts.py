@@ -32,7 +32,7 @@ from trunkline.tasks.opening import checkout, open_entry, open_stack, read_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands import receipts as receipts_workflow
+    from trunkline.commands import receipts as receipts_command
     from trunkline.context.run import Context
     from trunkline.git.git import Git
 
@@ -167,11 +167,11 @@ def checklist_task(single: LandingTask) -> LandingTask:
 
 def _unmerged(session: TaskSession, stack: Stack, options: Options) -> Stack:
     """Return a stack without its merged entries; as it is, where GitHub cannot be reached."""
-    from trunkline.operations import gate_stack as stack_workflow
+    from trunkline.operations import gate_stack
 
     try:
         context = open_stack(session, stack.name, options)
-        return msgspec.structs.replace(stack, entries=stack_workflow.unmerged(context.project))
+        return msgspec.structs.replace(stack, entries=gate_stack.unmerged(context.project))
     except TrunklineError as error:
         session.terminal.progress(f"merged entries are gated, too: {error.what}")
         return stack
@@ -179,7 +179,7 @@ def _unmerged(session: TaskSession, stack: Stack, options: Options) -> Stack:
 
 def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) -> None:
     from trunkline.context.loading import refuse_unknown_gates
-    from trunkline.operations import gate_stack as stack_workflow
+    from trunkline.operations import gate_stack
     from trunkline.report.gates import stack_table
     from trunkline.steps import gates
 
@@ -191,11 +191,11 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
     session.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
     if session.dry_run:
         for entry in stack.entries:
-            session.terminal.line(f"  {entry.full_label}: {', '.join(stack_workflow.names(stack))}")
+            session.terminal.line(f"  {entry.full_label}: {', '.join(gate_stack.names(stack))}")
         return
     session.approve(gates.publishes(stack.gates))
     with session.terminal.gating():
-        rows = stack_workflow.gate_stack(git, stack, session.terminal, options.reuse)
+        rows = gate_stack.gate_stack(git, stack, session.terminal, options.reuse)
     session.account["entries"] = [
         {
             "pr": row.entry.number,
@@ -207,7 +207,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         for row in rows
     ]
     heads = [(f"{r.entry.label} {short(r.commit) if r.commit else 'no branch'}", r.outcomes) for r in rows]
-    session.terminal.console.print(stack_table(stack_workflow.names(stack), heads))
+    session.terminal.console.print(stack_table(gate_stack.names(stack), heads))
     waived = Waivers(options.accept_unavailable, options.accept_flaky)
     wrong = [row for row in rows if not all(map(waived.allow, row.outcomes.values()))]
     if wrong:
@@ -228,11 +228,11 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         )
 
 
-def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow.Listed, ...]:
-    from trunkline.commands import receipts as receipts_workflow
+def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_command.Listed, ...]:
+    from trunkline.commands import receipts as receipts_command
     from trunkline.report.gates import receipts_table
 
-    found = receipts_workflow.listed(*_place(stack, session))
+    found = receipts_command.listed(*_place(stack, session))
     session.account["receipts"] = [
         {
             "file": each.path.name,
@@ -257,7 +257,7 @@ def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_workflow
     return found
 
 
-def _standing(each: receipts_workflow.Listed) -> str:
+def _standing(each: receipts_command.Listed) -> str:
     """Return a receipt's current validity, or its own verdict if that is unknown."""
     if each.problem or each.receipt is None:
         return Verdict.FAILED.value
@@ -285,19 +285,19 @@ def verify(session: TaskSession, stack: str = "") -> None:
 @landing_task("receipts.push", mutates=True)
 def push(session: TaskSession, stack: str = "") -> None:
     """Share the receipts as git notes (refs/notes/trunkline), without their logs."""
-    from trunkline.commands import receipts as receipts_workflow
+    from trunkline.commands import receipts as receipts_command
 
     git, chosen = _place(stack, session)
     if session.dry_run:
-        count = len(receipts_workflow.valid(git))
+        count = len(receipts_command.valid(git))
         session.account.update(receipts=count, pushed=False)
         session.terminal.line(f"would push {count_of(count, 'receipt')} to {chosen.remote} as git notes")
         return
-    if found := receipts_workflow.valid(git):
+    if found := receipts_command.valid(git):
         session.approve(
             [f"push {count_of(len(found), 'receipt')} to {chosen.remote} as git notes (refs/notes/trunkline)"]
         )
-    count, moved = receipts_workflow.push(git, chosen)
+    count, moved = receipts_command.push(git, chosen)
     session.account.update(receipts=count, pushed=moved)
     session.terminal.line(
         f"{count_of(count, 'receipt')}: " + ("pushed" if moved else "nothing to push, the remote is up to date")
@@ -307,13 +307,13 @@ def push(session: TaskSession, stack: str = "") -> None:
 @landing_task("receipts.pull", mutates=True)
 def pull(session: TaskSession, stack: str = "") -> None:
     """Fetch others' receipts; only those signed by one of `[gates] signers` count here."""
-    from trunkline.commands import receipts as receipts_workflow
+    from trunkline.commands import receipts as receipts_command
 
     git, chosen = _place(stack, session)
     if session.dry_run:
         session.terminal.line(f"would fetch the receipts of {chosen.remote}")
         return
-    pulled = receipts_workflow.pull(git, chosen)
+    pulled = receipts_command.pull(git, chosen)
     session.account.update(taken=pulled.taken, untrusted=pulled.untrusted, known=pulled.known)
     session.terminal.line(
         f"{pulled.taken} taken, {pulled.known} known already, {pulled.untrusted} not signed by anybody known"

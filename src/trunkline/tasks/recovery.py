@@ -65,12 +65,12 @@ def _leave_conflict(session: TaskSession) -> None:
 
 
 def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
-    from trunkline.commands import abort as abort_workflow
+    from trunkline.commands import abort as abort_command
     from trunkline.commands import resume
     from trunkline.context.open_run import name_of
 
     _leave_conflict(session)
-    taken_back = abort_workflow.find_begun(session.terminal)
+    taken_back = abort_command.find_begun(session.terminal)
     if taken_back is not None:  # a killed abort is completed, never reversed
         _abort(session, *taken_back, local=False)
         return
@@ -94,10 +94,10 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
 @landing_task("abort", mutates=True)
 def abort(session: TaskSession, local: bool = False) -> None:
     """End the stopped run and restore the state before it; the rest is listed and kept."""
-    from trunkline.commands import abort as abort_workflow
+    from trunkline.commands import abort as abort_command
 
     _leave_conflict(session)
-    found = abort_workflow.find(session.terminal)
+    found = abort_command.find(session.terminal)
     if found is None:
         session.terminal.line("nothing to abort: no run is open")
         return
@@ -105,22 +105,22 @@ def abort(session: TaskSession, local: bool = False) -> None:
 
 
 def _abort(session: TaskSession, context: Context, run: Run, *, local: bool) -> None:
-    from trunkline.commands import abort as abort_workflow
+    from trunkline.commands import abort as abort_command
 
     name_stack(context.stack.name)
     if session.dry_run:
-        session.plan(abort_workflow.plan(context, run))
+        session.plan(abort_command.plan(context, run))
     else:
-        session.outcome(abort_workflow.abort(context, run, local=local))
+        session.outcome(abort_command.abort(context, run, local=local))
 
 
 @landing_task("undo", mutates=True)
 def undo(session: TaskSession, run: str = "") -> None:
     """Revert a finished run: branch, remote, draft state, base, note; undo again to redo it."""
-    from trunkline.commands import undo as undo_workflow
+    from trunkline.commands import undo as undo_command
     from trunkline.context.open_run import name_of
 
-    found = undo_workflow.find(session.terminal, run=run)
+    found = undo_command.find(session.terminal, run=run)
     if found is None or not found.changes:
         session.terminal.line("nothing to undo: no finished run changed anything")
         return
@@ -128,26 +128,26 @@ def undo(session: TaskSession, run: str = "") -> None:
     session.terminal.headline(f"{name_of(found.run)}: back to before run {found.run.id}")
     session.account["undoes"] = found.run.id
     if session.dry_run:
-        session.plan(undo_workflow.forecast(found))
+        session.plan(undo_command.forecast(found))
     else:
-        session.performed(undo_workflow.run(found))
+        session.performed(undo_command.run(found))
         session.terminal.next(task_command("status"))
 
 
 @landing_task("log", mutates=False)
 def log(session: TaskSession) -> None:
     """List the runs of this repository, newest first, with the result of each step."""
-    from trunkline.commands import log as log_workflow
+    from trunkline.commands import log as log_command
     from trunkline.context.open_run import name_of
 
-    runs = log_workflow.runs()
-    session.account["runs"] = [log_workflow.as_data(run) for run in runs]
+    runs = log_command.runs()
+    session.account["runs"] = [log_command.as_data(run) for run in runs]
     if not runs:
         session.terminal.line("no run yet")
     for run in runs:
         named = name_of(run) if run.started else ""
         session.terminal.line((run.id, "bold"), f"  {named}: {run.state}")
-        for row in log_workflow.rows(run):
+        for row in log_command.rows(run):
             session.terminal.line(f"   {row}")
 
 

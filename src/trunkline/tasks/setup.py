@@ -20,11 +20,11 @@ from trunkline.tasks.opening import checkout, read_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init as init_command
     from trunkline.commands import init_update
 
 
-def _print_stacks(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
+def _print_stacks(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
     session.account["stacks"] = [
         [{"pr": entry.number, "branch": entry.branch, "title": entry.title} for entry in stack]
         for stack in discovered.stacks
@@ -88,7 +88,7 @@ def init(
     top: str = "",
 ) -> None:
     """Write stack.toml from the repository's open pull requests; or compare it, and update it."""
-    from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init as init_command
     from trunkline.commands import init_local
 
     if check + update + track > 1:
@@ -99,8 +99,8 @@ def init(
         return
     if track and _track(session):
         return
-    exists = not (check or update or session.dry_run) and discover_workflow.exists()
-    discovered = discover_workflow.observe(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
+    exists = not (check or update or session.dry_run) and init_command.exists()
+    discovered = init_command.observe(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
     if check or update:
         _compare(session, discovered, check=check)
         return
@@ -110,7 +110,7 @@ def init(
     discovered = init_local.with_local(discovered)
     _print_stacks(session, discovered)
     if not session.dry_run:
-        _print_written(session, discover_workflow.write(discovered, track=track), discovered.trunk if track else "")
+        _print_written(session, init_command.write(discovered, track=track), discovered.trunk if track else "")
     _print_branches(session, [each for stack in discovered.found.stacks for each in beside(discovered.open, stack)])
     _print_assumptions(session, discovered)
     _print_proposals(session, discovered)
@@ -119,7 +119,7 @@ def init(
             session.terminal.next(task_command("status", *flags))
 
 
-def _each_stack(discovered: discover_workflow.PullRequestStacks) -> Iterable[tuple[str, ...]]:
+def _each_stack(discovered: init_command.PullRequestStacks) -> Iterable[tuple[str, ...]]:
     """Return the flags of `status` for each stack: of several, it shows the one that is named."""
     if len(discovered.stacks) == 1:
         return ((),)
@@ -152,7 +152,7 @@ def _print_add(session: TaskSession, path: Path, trunk: str) -> None:
     session.terminal.next(f"git -C {shlex.quote(str(path.parent))} add {files}")
 
 
-def _begin_next(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
+def _begin_next(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
     """Begin the next stack in a stack.toml whose entries are all merged."""
     from trunkline.commands import init_update
 
@@ -197,19 +197,19 @@ def _print_branches(session: TaskSession, branches: Sequence[tuple[OpenPullReque
         session.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
 
 
-def _print_assumptions(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
+def _print_assumptions(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
     """Print the settings that the Cargo workspace does not declare."""
-    from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init as init_command
 
-    for each in discover_workflow.assumptions(discovered):
+    for each in init_command.assumptions(discovered):
         session.terminal.line(("! ", "yellow"), each)
 
 
-def _print_proposals(session: TaskSession, discovered: discover_workflow.PullRequestStacks) -> None:
+def _print_proposals(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
     """Print gates that could be added, and why; stack.toml keeps the six defaults."""
-    from trunkline.commands import init as discover_workflow
+    from trunkline.commands import init as init_command
 
-    found = discover_workflow.proposals(discovered)
+    found = init_command.proposals(discovered)
     session.account["proposals"] = [{"why": each.why, "table": each.table, "needed": each.needed} for each in found]
     for each in found:
         session.terminal.line(("! ", "yellow"), f"{each.why}; a gate for it, in stack.toml:")
@@ -217,7 +217,7 @@ def _print_proposals(session: TaskSession, discovered: discover_workflow.PullReq
             session.terminal.line((f"    {line}", "dim"))
 
 
-def _compare(session: TaskSession, discovered: discover_workflow.PullRequestStacks, *, check: bool) -> None:
+def _compare(session: TaskSession, discovered: init_command.PullRequestStacks, *, check: bool) -> None:
     from trunkline.commands import init_update
 
     checked = init_update.check(discovered, local=not check)
@@ -246,9 +246,9 @@ def _compare(session: TaskSession, discovered: discover_workflow.PullRequestStac
 @landing_task("trust", mutates=True)
 def trust(session: TaskSession) -> None:
     """Confirm the branch's changes to trunk's stack.toml: commands to run, and trusted signers."""
-    from trunkline.commands import trust as trust_workflow
+    from trunkline.commands import trust as trust_command
 
-    question = trust_workflow.question_of()
+    question = trust_command.question_of()
     session.account.update(differences=list(question.lines), trusted=bool(question.why) or not session.dry_run)
     if question.why:
         session.terminal.line(("✓ ", "green"), f"{question.found.path.name} is trusted: {question.why}")
@@ -259,7 +259,7 @@ def trust(session: TaskSession) -> None:
     if session.dry_run:
         session.terminal.line(f"would trust {count} of {question.found.path.name}; nothing was confirmed")
         return
-    trust_workflow.confirm(question)
+    trust_command.confirm(question)
     session.terminal.line(
         ("✓ ", "green"), f"trusted {count} of {question.found.path.name}, until one of them changes"
     )
@@ -272,9 +272,9 @@ _MARKS = {Health.OK: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.E
 @landing_task("doctor", mutates=False, help={"offline": "do not query GitHub or the remote"})
 def doctor(session: TaskSession, offline: bool = False) -> None:
     """Check tools, sign-in, toolchains and settings; each problem with the command that fixes it."""
-    from trunkline.commands import doctor as doctor_workflow
+    from trunkline.commands import doctor as doctor_command
 
-    found = doctor_workflow.examine(session.terminal, offline=offline)
+    found = doctor_command.examine(session.terminal, offline=offline)
     session.account["findings"] = [
         {"about": each.about, "message": each.message, "health": each.health.name.lower(), "fix": each.fix}
         for each in found

@@ -48,7 +48,7 @@ def rehearse(
 ) -> None:
     """Run a task in a sandbox with a simulated GitHub, and show what it would change."""
     with simulator():
-        from trunkline.commands import rehearse as rehearse_workflow
+        from trunkline.commands import rehearse as rehearse_command
         from trunkline.sim import sandbox
     _refuse_chain()
     one_of("task", task, REHEARSED)
@@ -68,7 +68,7 @@ def rehearse(
         }  # fmt: skip
         arguments = [task, *flag_words(_taken(task, flags))]
         session.terminal.headline(f"rehearsing: {' '.join(arguments)}")
-        found = rehearse_workflow.rehearse(
+        found = rehearse_command.rehearse(
             context.over_the_stack(), arguments, offline=offline, keep=keep, fault=fault, unset=variables()
         )
     _print(session, found)
@@ -178,8 +178,8 @@ def serve(
 ) -> None:
     """Serve a simulated GitHub until Ctrl-C, for a shell whose git and gh use only it."""
     with simulator():
-        from trunkline.commands import serve as serve_workflow
-    serve_workflow.serve(root, session.terminal, example=example, repository=repository, trunk=trunk, faults=faults)
+        from trunkline.commands import serve as serve_command
+    serve_command.serve(root, session.terminal, example=example, repository=repository, trunk=trunk, faults=faults)
 
 
 def simulator() -> AbstractContextManager[None]:

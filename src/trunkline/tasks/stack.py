@@ -41,16 +41,16 @@ def restack(
     """Replay every open entry onto its base, and push what moved in one atomic push."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
     context = open_stack(session, stack, options)
-    from trunkline.commands import restack as restack_workflow
+    from trunkline.commands import restack as restack_command
 
     _headline(session, context.stack)
-    if (nothing := restack_workflow.nothing_to_do(context.view())) is not None:
+    if (nothing := restack_command.nothing_to_do(context.view())) is not None:
         session.nothing_to_do(nothing)
         return
     if session.dry_run:
-        session.plan(restack_workflow.forecast(context).plan)
+        session.plan(restack_command.forecast(context).plan)
         return
-    session.performed(restack_workflow.run(context))
+    session.performed(restack_command.run(context))
     session.terminal.next(task_command("restack" if no_push and not is_set("no-push") else "status"))
 
 
@@ -144,34 +144,34 @@ def land(
 
 def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None:
     """Show or land the entries up to the last one; None: all."""
-    from trunkline.commands import land as land_workflow
-    from trunkline.commands import restack as restack_workflow
+    from trunkline.commands import land as land_command
+    from trunkline.commands import restack as restack_command
 
-    land_workflow.refuse_contradiction(context.project)
+    land_command.refuse_contradiction(context.project)
     _headline(session, context.stack)
-    if (nothing := restack_workflow.nothing_to_do(context.view(), up_to=last)) is not None:
+    if (nothing := restack_command.nothing_to_do(context.view(), up_to=last)) is not None:
         session.nothing_to_do(nothing)
         return
-    entries = land_workflow.entries_of(context.view(), last)
+    entries = land_command.entries_of(context.view(), last)
     session.account["lands"] = [entry.pr for entry in entries]
     order = tuple(f"  {n}. {entry.full_label}  {entry.title}".rstrip() for n, entry in enumerate(entries, 1))
-    if (lacking := land_workflow.unsubmitted(context.stack, last)) is not None:
+    if (lacking := land_command.unsubmitted(context.stack, last)) is not None:
         session.terminal.line(
             (f"stops below {lacking.branch}: it has no pull request yet; {task_command('submit')}", "yellow")
         )
     where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
     session.summarise((f"lands {where}", *order))
     if session.dry_run:
-        forecast = land_workflow.forecast(context, up_to=last)
+        forecast = land_command.forecast(context, up_to=last)
         session.plan(forecast.plan)
         from trunkline.report import runbook
 
-        choices = dict(land_workflow.choices(forecast.decisions, entries))
+        choices = dict(land_command.choices(forecast.decisions, entries))
         session.account["merges"] = runbook.merges_data(choices.items())
         known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
         session.summarise((f"would land {where}", *map(str.__add__, order, known)))
     else:
-        session.performed(land_workflow.run(context, up_to=last))
+        session.performed(land_command.run(context, up_to=last))
         session.summarise((f"landed {where}", *order))
         if entries[-1] == context.stack.entries[-1]:
             session.terminal.line(f"all of {context.stack.name or 'the stack'} is merged")
@@ -185,15 +185,15 @@ def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None
 @landing_task("rescue", mutates=True)
 def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
     """Reopen a pull request that was closed, by hand or because its base branch was deleted."""
-    from trunkline.commands import rescue as rescue_workflow
+    from trunkline.commands import rescue as rescue_command
 
     context = open_entry(session, pr, stack, Options()).over_the_stack()
-    session.terminal.headline(f"{context.entry.full_label}")
+    session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
     if session.dry_run:
-        session.plan(rescue_workflow.forecast(context))
+        session.plan(rescue_command.forecast(context))
         return
-    session.performed(rescue_workflow.run(context))
+    session.performed(rescue_command.run(context))
     session.terminal.next(task_command("status"))
 
 
