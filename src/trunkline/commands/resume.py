@@ -113,17 +113,17 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
             )
         runner.settle_last(context.project, held)
         log = journal.reopen(run)
-        going = _ResumedRun(context, run, held, log)
+        resumed = _ResumedRun(context, run, held, log)
         if run.task == undo.TASK:
-            return going.undo()
-        going.refuse_gone()
-        going.refuse_unmovable()
+            return resumed.undo()
+        resumed.refuse_gone()
+        resumed.refuse_unmovable()
         log.append(held, records.Resumed())
         context.run.begin(Decisions(), pushed_commits.initial_tips(context.stack, run.begun, run))
         if include:
-            going.include(include)
-        first = going.take_up(pause, skip=skip) if pause is not None else RunResult({})
-        return first if first.error is not None else runner.explained(run.path, going.rest(first), going.plan)
+            resumed.include(include)
+        first = resumed.run_paused_step(pause, skip=skip) if pause is not None else RunResult({})
+        return first if first.error is not None else runner.explained(run.path, resumed.rest(first), resumed.plan)
 
 
 def plan(scope: Scope, run: Run) -> Plan:
@@ -180,9 +180,9 @@ class _ResumedRun(msgspec.Struct, frozen=True):
         """Resume an undo."""
         recorded = self.run.begun.changes
         self.log.append(self.held, records.Resumed())
-        return self._perform(self.plan, revert.step_functions(self.context, recorded), self.done())
+        return self._run_plan(self.plan, revert.step_functions(self.context, recorded), self.done())
 
-    def take_up(self, pause: records.Paused, *, skip: bool) -> RunResult:
+    def run_paused_step(self, pause: records.Paused, *, skip: bool) -> RunResult:
         """Run only the step that paused; the user's resolution is then in the branch."""
         entry_context = self.context.of(self.context.stack.entry(pause.pr))
         key = self.plan.key(pause.step, entry_context.entry.key)
@@ -194,7 +194,7 @@ class _ResumedRun(msgspec.Struct, frozen=True):
 
         one = structs.replace(self.plan, steps=(step,))
         return runner.explained(
-            self.run.path, self._perform(one, {key: step_function}, frozenset(), ends=False), self.plan
+            self.run.path, self._run_plan(one, {key: step_function}, frozenset(), ends=False), self.plan
         )
 
     def include(self, name: str) -> None:
@@ -225,17 +225,17 @@ class _ResumedRun(msgspec.Struct, frozen=True):
     def rest(self, first: RunResult) -> RunResult:
         """Run the remaining steps of the plan."""
         stale = self._stale() | self._included()
-        performed = self._perform(self.plan, self._performers(), self.done() - stale)
-        return replace(performed, outcomes={**first.outcomes, **performed.outcomes})
+        result = self._run_plan(self.plan, self._step_functions(), self.done() - stale)
+        return replace(result, outcomes={**first.outcomes, **result.outcomes})
 
-    def _perform(
-        self, plan: Plan, handlers: Mapping[StepKey, StepFunction], done: frozenset[StepKey], *, ends: bool = True
+    def _run_plan(
+        self, plan: Plan, functions: Mapping[StepKey, StepFunction], done: frozenset[StepKey], *, ends: bool = True
     ) -> RunResult:
         return run_plan(
-            plan, handlers, lock=self.held, journal=self.log, reporter=self.context.reporter, done=done, ends=ends
+            plan, functions, lock=self.held, journal=self.log, reporter=self.context.reporter, done=done, ends=ends
         )
 
-    def _performers(self) -> dict[StepKey, StepFunction]:
+    def _step_functions(self) -> dict[StepKey, StepFunction]:
         context, plan, begun = self.context, self.plan, self.run.begun
         if plan.task in rewriting.TASKS:
             declared = runner.entries_of(begun.declared)
@@ -307,6 +307,8 @@ class _ResumedRun(msgspec.Struct, frozen=True):
     def _stale(self) -> frozenset[StepKey]:
         """Return finished steps that must be repeated because a branch is not as the run left it.
 
+        Each such branch is reported.
+
         In a restack or a rewrite, an entry that lacks new commits of the entry below is replayed again, and so
         are all entries above it. If the user moved an entry's branch, the steps after its replay
         are repeated with its new tip.
@@ -322,13 +324,18 @@ class _ResumedRun(msgspec.Struct, frozen=True):
                 again = again or not history.is_ancestor(self.context.git, below, tip)
             if again:
                 found.add(self.plan.key(StepName.REPLAY, entry.key))
-            if again or tip not in self._given(entry, replayed):
-                self._name(entry, replayed, tip, again=again)
+            if again or tip not in self._known_tips(entry, replayed):
+                if again:
+                    self.context.reporter.progress(
+                        f"{entry.full_label} no longer holds its base: it is replayed again"
+                    )
+                else:
+                    self._adopt(entry, replayed, tip)
                 found |= _resting_on(self.plan, self.plan.key(StepName.REPLAY, entry.key)[1])
             below = tip
         return frozenset(found)
 
-    def _given(self, entry: Entry, replayed: Replayed) -> set[Oid]:
+    def _known_tips(self, entry: Entry, replayed: Replayed) -> set[Oid]:
         """Return the tips of a local branch that the run made or accepted."""
         moves = (r for r in journal.read(self.run.path).records if isinstance(r, records.BranchMoved))
         return {replayed.new, *(move.new for move in moves if move.branch == entry.branch)}
@@ -340,22 +347,19 @@ class _ResumedRun(msgspec.Struct, frozen=True):
         remote = self.context.of(entry).view().local.remote
         return remote if pushed is not None and remote == pushed.new else None
 
-    def _name(self, entry: Entry, replayed: Replayed, tip: Oid, *, again: bool) -> None:
-        """Report a branch that the user has moved, and accept its tip as the entry's head."""
-        if again:
-            self.context.reporter.progress(f"{entry.full_label} no longer holds its base: it is replayed again")
-            return
+    def _adopt(self, entry: Entry, replayed: Replayed, tip: Oid) -> None:
+        """Accept the tip of a branch that the user has moved as the entry's head, and journal it."""
         self.context.reporter.progress(
             f"{entry.full_label} is at {short(tip)}, moved since: taken as it is, verified again"
         )
         # Keep the amended commits as known heads: entries above still contain them.
         local_refs.back_up(self.context.git, self.held, entry.branch, replayed.new)
         # After an amend, the mapping from old to new commits is unknown.
-        grown = history.is_ancestor(self.context.git, replayed.new, tip)
+        is_forward = history.is_ancestor(self.context.git, replayed.new, tip)
         adopted = msgspec.structs.replace(
             replayed,
             new=tip,
-            mapped=replayed.mapped if grown else (),
+            mapped=replayed.mapped if is_forward else (),
             remote=self._pushed(entry) or replayed.remote,
         )
         self.log.append(self.held, records.Adopted(StepName.REPLAY, entry.key, entry.branch, replayed=adopted))

@@ -95,19 +95,19 @@ def carry_out(
         tips = pushed_commits.initial_tips(context.stack, begun)
         context.run.begin(forecast.decisions, tips)
         with around(held) if around else contextlib.nullcontext():
-            performed = run_plan(intended, handlers, lock=held, journal=log, reporter=context.reporter)
-    return explained(log.path, performed, intended)
+            result = run_plan(intended, handlers, lock=held, journal=log, reporter=context.reporter)
+    return explained(log.path, result, intended)
 
 
-def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
+def explained(path: Path, result: RunResult, plan: Plan) -> RunResult:
     """Return a run's result; if one of several entries stopped it, with the state of the others."""
-    error = performed.error
+    error = result.error
     if isinstance(error, TransientError):
         error.next_commands = tuple(dict.fromkeys((task_command("continue"), *error.next_commands)))
     elif isinstance(error, ExternalError) and not any(isinstance(each, Command) for each in error.next_commands):
         error.next_commands = (*error.next_commands, task_command("continue"))
     if error is None or all(step.pr is None for step in plan.steps):
-        return performed
+        return result
     so_far = open_run.progress(journal.read(path))
     if so_far:
         lines = error.why.splitlines()
@@ -116,7 +116,7 @@ def explained(path: Path, performed: RunResult, plan: Plan) -> RunResult:
         error.why = "\n".join(lines)
         onwards = error.next_commands or (task_command("continue"),)
         error.next_commands = tuple(dict.fromkeys((*onwards, task_command("abort"))))
-    return performed
+    return result
 
 
 def unless_merged(context: Context, name: StepName, function: StepFunction) -> StepFunction:

@@ -179,10 +179,10 @@ def current(scope: Scope) -> Context:
     return open_run_context(project, stack.entry(scope.entry.branch), stacked=True)
 
 
-def pull_requests(view: View, performed: RunResult, *, up_to: EntryKey | None = None) -> tuple[Submitted, ...]:
+def pull_requests(view: View, result: RunResult, *, up_to: EntryKey | None = None) -> tuple[Submitted, ...]:
     """Return the pull requests of the submitted entries, bottom first, for the summary."""
     made = {
-        outcome.data["branch"]: outcome.data for (name, _), outcome in performed.outcomes.items()
+        outcome.data["branch"]: outcome.data for (name, _), outcome in result.outcomes.items()
         if name is StepName.CREATE and "url" in outcome.data
     }  # fmt: skip
     found = []

@@ -25,7 +25,7 @@ from trunkline.engine import RunResult, run_plan
 from trunkline.git import history
 from trunkline.git.git import Git
 from trunkline.operations import local_branch, revert
-from trunkline.planning import run_changes as changed
+from trunkline.planning import run_changes
 from trunkline.state import journal, lock
 from trunkline.state.journal import Run
 
@@ -112,7 +112,7 @@ def _decided(run: Run, reporter: Reporter, cwd: Path | None) -> Undo:
             else (task_command("continue"), task_command("abort")),
         )
     context = runner.recorded_context(run, reporter=reporter, cwd=cwd)
-    changes = (_kept(each, run) for each in changed.changes_of(context.stack, run, context.world))
+    changes = (_kept(each, run) for each in run_changes.changes_of(context.stack, run, context.world))
     return Undo(context, run, tuple(change for change in changes if is_different(change)))
 
 
@@ -157,10 +157,10 @@ def run(undo: Undo) -> RunResult:
 
 def _refuse(undo: Undo) -> None:
     context = undo.context
-    found = changed.drifted(context, undo.changes, context.view)
+    found = run_changes.drifted(context, undo.changes, context.view)
     if found:
-        moved = next(change for change in undo.changes if changed.drifted(context, (change,), context.view))
-        raise changed.drift(context.of_pr(moved.pr).entry, found)
+        moved = next(change for change in undo.changes if run_changes.drifted(context, (change,), context.view))
+        raise run_changes.drift(context.of_pr(moved.pr).entry, found)
     _refuse_missing(undo)
     # `add` switched from this branch to the new entry's branch, and `undo` of its undo does so again: the
     # staged changes go with the checkout, so nothing stands in the way of the branch that it leaves.

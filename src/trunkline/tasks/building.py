@@ -49,12 +49,12 @@ def submit(
     if (nothing := submit_command.nothing_to_do(intended.plan)) is not None:
         session.nothing_to_do(nothing)
         return
-    performed = submit_command.run(context, intended)
-    found = submit_command.pull_requests(context.view(), performed, up_to=last)
+    result = submit_command.run(context, intended)
+    found = submit_command.pull_requests(context.view(), result, up_to=last)
     session.account["pull_requests"] = [
         {"pr": each.number, "branch": each.branch, "url": each.url, "created": each.created} for each in found
     ]
-    session.performed(performed)
+    session.finish_run(result)
     for each in found:
         session.terminal.line((f"#{each.number} ", "bold"), f"{each.branch}  {each.url}")
     session.terminal.next(task_command("status"))
@@ -115,7 +115,7 @@ def add(
     if session.dry_run:
         session.plan(adding.forecast.plan)
         return
-    session.performed(add_command.run(adding))
+    session.finish_run(add_command.run(adding))
     session.terminal.next(task_command("submit"))
 
 

@@ -121,7 +121,7 @@ def _rewrite(session: TaskSession, context: Context, rewriting: Rewriting) -> No
         return
     from trunkline.commands import rewriting as rewriting_command
 
-    session.performed(rewriting_command.run(context, rewriting))
+    session.finish_run(rewriting_command.run(context, rewriting))
     if any(entry.number is None for entry in context.view().open_entries()):
         session.terminal.next(task_command("submit", comment="pushes what moved, creates pull requests"))
     else:

@@ -137,7 +137,7 @@ def _modify(
     if session.dry_run:
         session.plan(made.rewriting.forecast.plan)
         return
-    session.performed(rewriting_command.run(made.context, made.rewriting))
+    session.finish_run(rewriting_command.run(made.context, made.rewriting))
     _print_next(session, made)
 
 

@@ -10,7 +10,7 @@ from invoke.collection import Collection
 from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import Command, accept_unavailable, name_stack, task_command
 from trunkline.domain.errors import CheckFailed
-from trunkline.domain.step import StepName
+from trunkline.domain.step import StepName, StepStatus
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.opening import checkout
 from trunkline.tasks.session import TaskSession
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from trunkline.state.journal import Run
 
 
-def conclude(session: TaskSession, scope: Scope, performed: RunResult) -> None:
+def conclude(session: TaskSession, scope: Scope, result: RunResult) -> None:
     """Report how a run ended, and the command for the entry above after a landing.
 
     Raises:
         TrunklineError: the error that stopped the run.
         CheckFailed: the checklist has open lines.
     """
-    session.performed(performed)
-    if session.failed_outcomes(performed):
-        evaluated = performed.outcomes.get((StepName.CHECKLIST, None))
-        lines = evaluated.data["lines"] if evaluated is not None else ()
-        raise CheckFailed("the checklist has open lines", next_command=next_commands(scope.entry.key, lines))
-    following = performed.outcomes.get((StepName.NEXT, None))
+    session.finish_run(result)
+    checklist = result.outcomes.get((StepName.CHECKLIST, None))
+    if checklist is not None and checklist.mark is StepStatus.FAILED:
+        commands = next_commands(scope.entry.key, checklist.data["lines"])
+        raise CheckFailed("the checklist has open lines", next_command=commands)
+    following = result.outcomes.get((StepName.NEXT, None))
     if following is not None:
         command: Command | None = following.data.get("command")
         condition = following.data.get("condition", "")
@@ -130,7 +130,7 @@ def undo(session: TaskSession, run: str = "") -> None:
     if session.dry_run:
         session.plan(undo_command.forecast(found))
     else:
-        session.performed(undo_command.run(found))
+        session.finish_run(undo_command.run(found))
         session.terminal.next(task_command("status"))
 
 

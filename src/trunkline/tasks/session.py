@@ -25,7 +25,7 @@ from trunkline.domain.errors import (
     WrongFlag,
 )
 from trunkline.domain.redaction import redacted, redacted_data
-from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepName, StepStatus, step_names
+from trunkline.domain.step import PUBLISHING, Outcome, Plan, StepName, step_names
 from trunkline.report import as_json
 from trunkline.report.terminal import Terminal
 from trunkline.system import file_errors, process, signals
@@ -186,22 +186,18 @@ class TaskSession:
             for command in run.commands:
                 self.terminal.next(command)
 
-    def performed(self, performed: RunResult) -> None:
-        """Print how a run ended, and raise the error that stopped it.
+    def finish_run(self, result: RunResult) -> None:
+        """Put the steps of a run into the JSON object, and raise the error that stopped the run.
 
         Raises:
             TrunklineError: the error that stopped the run.
         """
         self.account["steps"] = [
             {"step": name.value, **({"pr": pr} if pr else {}), **as_json.outcome(outcome)}
-            for (name, pr), outcome in performed.outcomes.items()
+            for (name, pr), outcome in result.outcomes.items()
         ]
-        if performed.error is not None:
-            raise performed.error
-
-    def failed_outcomes(self, performed: RunResult) -> bool:
-        """Return whether a step that never stops a run (the checklist) has open lines."""
-        return any(outcome.mark is StepStatus.FAILED for outcome in performed.outcomes.values())
+        if result.error is not None:
+            raise result.error
 
     def close(self, code: int) -> None:
         """Complete the JSON object, and print it if that was requested."""

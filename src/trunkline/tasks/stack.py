@@ -50,7 +50,7 @@ def restack(
     if session.dry_run:
         session.plan(restack_command.forecast(context).plan)
         return
-    session.performed(restack_command.run(context))
+    session.finish_run(restack_command.run(context))
     session.terminal.next(task_command("restack" if no_push and not is_set("no-push") else "status"))
 
 
@@ -72,7 +72,7 @@ def sync(
     if session.dry_run:
         session.plan(sync_command.forecast(context).plan)
     else:
-        session.performed(sync_command.run(context))
+        session.finish_run(sync_command.run(context))
     session.account["next_stack"] = []
     try:
         landed = sync_command.next_stack(context.view(), change=not session.dry_run)
@@ -171,7 +171,7 @@ def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None
         known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
         session.summarise((f"would land {where}", *map(str.__add__, order, known)))
     else:
-        session.performed(land_command.run(context, up_to=last))
+        session.finish_run(land_command.run(context, up_to=last))
         session.summarise((f"landed {where}", *order))
         if entries[-1] == context.stack.entries[-1]:
             session.terminal.line(f"all of {context.stack.name or 'the stack'} is merged")
@@ -193,7 +193,7 @@ def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None
     if session.dry_run:
         session.plan(rescue_command.forecast(context))
         return
-    session.performed(rescue_command.run(context))
+    session.finish_run(rescue_command.run(context))
     session.terminal.next(task_command("status"))
 
 
