@@ -135,17 +135,17 @@ def owned(*numbers: int) -> list[str]:
 
 
 def added(landing: Landing) -> bool:
-    """Say whether b6 holds one more commit than b5."""
+    """Return whether b6 holds one more commit than b5."""
     return landing.clone.subjects("b5..b6") == ["new"] and order(landing) == [*owned(*NUMBERS), "new"]
 
 
 def is_up(landing: Landing) -> bool:
-    """Say whether the second branch is checked out."""
+    """Return whether the second branch is checked out."""
     return landing.clone.git("branch", "--show-current") == "b2"
 
 
 def moved(landing: Landing) -> bool:
-    """Say whether the fourth entry is below the second, and every branch holds its own commits."""
+    """Return whether the fourth entry is below the second, and every branch holds its own commits."""
     below = "origin/main"
     for number in (1, 4, 2, 3, 5):
         own = [f"own {number}.1", f"own {number}.2"]
@@ -156,13 +156,13 @@ def moved(landing: Landing) -> bool:
 
 
 def absorbed(landing: Landing) -> bool:
-    """Say whether the first commit of every entry has its two hunks, and no commit was added."""
+    """Return whether the first commit of every entry has its two hunks, and no commit was added."""
     shown = (landing.clone.git("show", f"b{number}:own/{number}.txt").count("changed") for number in NUMBERS)
     return list(shown) == [2] * 5 and order(landing) == owned(*NUMBERS)
 
 
 def submitted(landing: Landing) -> bool:
-    """Say whether five draft pull requests are open, each on the branch below it."""
+    """Return whether five draft pull requests are open, each on the branch below it."""
     pulls = [landing.github.pull_request(SLUG, number) for number in NUMBERS]
     return [(pull["base"], pull["draft"]) for pull in pulls] == [
         ("main", True), *((f"b{number}", True) for number in range(1, 5)),
@@ -253,7 +253,7 @@ KNOWN: dict[str, Way] = {"git-machete": known_to_machete, "gt": known_to_gt}
 
 
 def possible(tool: str, task: str) -> bool:
-    """Say whether a tool can do the work here, and is installed."""
+    """Return whether a tool can do the work here, and is installed."""
     needs = {"git-machete": "git-machete", "gt": "gt"}.get(tool, "git")
     if (tool, task) == ("by hand", "absorb"):
         needs = "git-absorb"

@@ -198,7 +198,7 @@ PEERS: dict[str, Callable[[Landing, int], float]] = {"git-machete": machete, "gt
 
 
 def right(landing: Landing, entries: int) -> bool:
-    """Say whether every branch holds exactly its own commits over the one below."""
+    """Return whether every branch holds exactly its own commits over the one below."""
     below = "origin/main"
     for number in range(2, entries + 2):
         if landing.clone.subjects(f"{below}..b{number}") != landing.author.subjects(f"b{number - 1}..b{number}"):

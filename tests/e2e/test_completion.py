@@ -96,7 +96,7 @@ def test_tab_offers_values_of_flags(repo: Repo, name: str, typed: str, offered: 
 
 
 def test_each_flag_has_its_own_values(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a part is typed; of a flag that is not known, none."""
+    """A part of a value is completed, too; a flag without known values offers none."""
     repo.git("remote", "add", "up/stream", "git@github.com:octo/tiny.git")
     (repo.path / "stack.toml").write_text(OWN)
     monkeypatch.chdir(repo.path)
@@ -133,7 +133,7 @@ def test_each_flag_is_completed_or_free() -> None:
 
 
 def test_where_there_is_no_repository_nothing_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing fails, nor where stack.toml is not TOML."""
+    """Completion prints no error there, and none for an invalid stack.toml."""
     monkeypatch.chdir(tmp_path)
     assert values(["trunkline", "rebase", "--pr"]) == ()
     Repo.create(tmp_path / "repo")

@@ -53,7 +53,7 @@ def test_sigkill_anywhere_leaves_no_receipt_and_no_child(bench: Bench, which: st
 
 
 def no_build_receipt(bench: Bench) -> bool:
-    """Say that the gate that was ended left no receipt; fmt, beside it, may have finished before."""
+    """Return whether the ended gate left no receipt; fmt, beside it, may have finished before."""
     return not [path for path in bench.receipts() if "-build-" in path.name]
 
 

@@ -383,7 +383,7 @@ def test_a_conflict_pauses_there(conflicting: YardLanding) -> None:
 
 
 def test_abort_restores_every_entry(conflicting: YardLanding) -> None:
-    """Those below the conflict too; branches that the run created are deleted."""
+    """Entries below the conflict are restored, too; branches that the run created are deleted."""
     before = refs(conflicting)
     assert conflicting.invoke("restack").code == 3
     assert conflicting.invoke("abort").code == 0

@@ -254,7 +254,7 @@ def test_a_machine_that_trusts_what_it_checks_out(open_stack: YardLanding) -> No
 
 
 def test_init_trusts_what_it_writes(open_stack: YardLanding) -> None:
-    """Also when it is tracked afterwards, and when `--update` mends it."""
+    """The file stays trusted when it is tracked afterwards."""
     clone = open_stack.clone
     (clone.path / "stack.toml").unlink()
     (clone.path / ".git/info/exclude").write_text("")

@@ -64,7 +64,7 @@ def test_a_note_that_was_replayed_on_another_commit(place: Attesting) -> None:
 
 
 def test_whose_signatures_count(place: Attesting) -> None:
-    """Those of the people whom trunk names now, not the branch, with a key that is not revoked."""
+    """Signatures count of people whom trunk names now, whatever the branch names, with a valid key."""
     place.clone.commit("mine", {SIGNERS: f"{address('eve')} {place.public('eve')}\n"})
     share(place, "eve")
     assert place.reasons()["fmt"] == UNKNOWN_SIGNER

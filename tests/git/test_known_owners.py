@@ -253,7 +253,7 @@ def test_entries_that_changed_places_before_the_lower_one_grew(staged: Stage) ->
 
 
 def test_a_merged_entry_between_two_that_changed_places(staged: Stage) -> None:
-    """So does an entry whose base was merged and taken out."""
+    """The owner of each commit is known after the base was merged and left stack.toml."""
     staged.land(1)
     staged.write_stack(3, 2)
     staged.grow(2, {"grown.txt": "1\n"})

@@ -174,7 +174,7 @@ class Pausing(RuleBasedStateMachine):
 
     @invariant()
     def one_run_at_most_is_paused(self) -> None:
-        """And it is the open one."""
+        """The paused run is the open one."""
         from trunkline.state import journal  # noqa: PLC0415 -- read anew each time
 
         held = [run for run in journal.runs(self.stack.state) if run.is_held]

@@ -59,7 +59,7 @@ def test_the_head_is_in_the_fork(octo: Octo, fork: str) -> None:
 
 
 def test_a_push_to_the_fork_moves_the_head(octo: Octo, fork: str) -> None:
-    """So does a force push; without the branch the pull request is closed until it is pushed again."""
+    """A force push moves it, too; without the branch the pull request is closed until it is pushed again."""
     tip = octo.commit_on("s4", "more", {"more.txt": "1\n"})
     octo.git("push", "--quiet", "ann", "s4:topic")
     assert octo.pull(521)["head_oid"] == octo.remote_refs()["refs/pull/521/head"] == tip

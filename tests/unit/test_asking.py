@@ -57,7 +57,7 @@ def test_every_schema_is_of_an_existing_task() -> None:
 def test_what_tasks_print_is_as_their_schema_says(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also where they fail. Tests of landings validate everything that they read."""
+    """The output of a task that fails fits its schema, too. Tests of landings validate all that they read."""
     repo.commit("start")
     monkeypatch.chdir(repo.path)
     assert answered(log, capsys)["runs"] == []
@@ -76,7 +76,7 @@ def test_a_report_has_one_form(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_page_for_agents_names_every_exit_code() -> None:
-    """And no other, and only tasks that there are."""
+    """The page names no other exit code, and only tasks that exist."""
     rows = [line.split("|")[1].strip() for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     assert rows[1:] == [str(int(code)) for code in ExitCode]
     typed = {line.split()[1] for line in PAGE.read_text().split("`")[1::2] if line.startswith("trunkline ")}

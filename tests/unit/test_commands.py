@@ -152,7 +152,7 @@ def test_a_task_that_is_called_by_another_returns_the_json_object(capsys: pytest
 
 
 def test_the_json_object_has_the_next_commands_as_argv(capsys: pytest.CaptureFixture[str]) -> None:
-    """Those that were printed, in order."""
+    """The object lists the printed commands, in order."""
     message = TaskSession("status", json_wanted=True)
     message.terminal.next(task_command("rebase", "--pr", 519))
     message.terminal.next("git fetch origin")

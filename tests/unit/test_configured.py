@@ -114,7 +114,7 @@ def test_a_wrong_variable_is_to_be_unset(
 
 
 def test_every_flag_with_a_variable_has_a_key() -> None:
-    """But those that approve, print, or are Invoke's own."""
+    """The exceptions approve (`yes`), print (`json`), or are Invoke's own (`dry_run`)."""
     keys = set(namespace.configuration()["trunkline"])
     assert {name.replace("-", "_") for name, flag in FLAGS.items() if flag.env} - keys == {"dry_run", "json", "yes"}
     assert keys <= {flag.replace("-", "_") for flags in taken_flags().values() for flag in flags}

@@ -28,7 +28,7 @@ def imported() -> Iterator[tuple[str, str]]:
 
 
 def is_type_checking(node: ast.AST) -> bool:
-    """Say whether a statement is `if TYPE_CHECKING:`, which no user's Python runs."""
+    """Return whether a statement is `if TYPE_CHECKING:`, which no user's Python runs."""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 

@@ -44,7 +44,7 @@ def test_a_program_gets_what_is_listed_and_nothing_else() -> None:
 
 
 def test_tokens_go_to_the_network_alone() -> None:
-    """And only where they are wanted."""
+    """The environment has them only with `tokens=True`."""
     assert process.environment(tokens=True).keys() - process.environment().keys() == TOKENS.keys()
 
 

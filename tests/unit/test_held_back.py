@@ -47,7 +47,7 @@ def test_a_skipped_push_holds_back_a_task_that_needs_it(task: str, monkeypatch: 
 
 
 def test_a_variable_that_is_neither_yes_nor_no_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also by tasks that have no such flag: unknown is not no."""
+    """A task without that flag refuses it, too."""
     monkeypatch.setenv("TRUNKLINE_NO_PUSH", "please")
     with pytest.raises(UsageError, match="TRUNKLINE_NO_PUSH=please"):
         session("ready").approve(["#1 is marked ready"])

@@ -45,7 +45,7 @@ print(done.returncode, done.left)
 
 
 def running(name: str) -> bool:
-    """Say whether a process with this command line is alive."""
+    """Return whether a process with this command line is alive."""
     for each in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has ended since
             if each.read_bytes().replace(b"\0", b" ").strip() == name.encode():  # a zombie has no command line

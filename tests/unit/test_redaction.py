@@ -50,7 +50,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_which_variables_are_secrets() -> None:
-    """By their names; not places, not words."""
+    """Long values of variables with the name of a secret; paths and short values are none."""
     held = {
         "GH_TOKEN": "canary-canary-1", "AWS_SECRET_ACCESS_KEY": "canary-canary-22", "DB_PASSWORD": "canary-canary",
         "TOKEN_FILE": "canary-canary-4", "SECRET_HOME": "/home/me/secrets", "PASSWORD": "short",
@@ -62,7 +62,7 @@ def test_which_variables_are_secrets() -> None:
 
 @given(st.text(), st.text(min_size=12).filter(lambda text: text not in HIDDEN), st.text())
 def test_by_value_wherever_it_is(before: str, secret: str, after: str) -> None:
-    """In any text, nested anywhere."""
+    """A secret is removed from any text, at any depth of the data."""
     data = redacted_data({"a": [before + secret + after, {"b": (secret,)}], "n": 1}, [secret])
 
     assert data["n"] == 1

@@ -102,7 +102,7 @@ def test_flags_of_rustdoc_are_apart(tree: Path) -> None:
 
 
 def test_files_of_every_place_are_read(tree: Path, tmp_path: Path) -> None:
-    """Those above the tree, CARGO_HOME's, an included one; what no file names costs no question."""
+    """Files above the tree, in CARGO_HOME and included ones give the flags that cargo itself reports."""
     for folder, flag in ((tree.parent, "above"), (tmp_path / "cargo-home", "home")):
         config = folder / ("config.toml" if folder.name == "cargo-home" else ".cargo/config.toml")
         config.parent.mkdir(exist_ok=True)

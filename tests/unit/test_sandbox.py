@@ -69,7 +69,7 @@ class Jail:
             os.seteuid(0)
 
     def succeeds(self, script: str, **how: bool) -> bool:
-        """Say whether an attack works."""
+        """Return whether an attack works."""
         return self.run(script, **how).returncode == 0
 
 

@@ -96,7 +96,7 @@ def test_base_is_the_open_entry_below() -> None:
 
 
 def test_base_is_trunk_above_a_merged_entry() -> None:
-    """So it is for the bottom entry."""
+    """The base of the bottom entry is trunk, too."""
     assert base_of(view(2, pull(1, PrState.MERGED), pull(2))).name == "origin/main"
     assert base_of(view(1, pull(1), pull(2))).oid == TRUNK
 

@@ -125,13 +125,13 @@ def _gh(cwd: Path) -> Finding:
     return Finding("gh", message.removeprefix("gh version "))
 
 
-def _checkout(git: Git, held: tuple[config_audit.Setting, ...]) -> Iterator[Finding]:
+def _checkout(git: Git, settings: tuple[config_audit.Setting, ...]) -> Iterator[Finding]:
     yield Finding("checkout", str(git.cwd))
     if git.query("rev-parse", "--is-shallow-repository").text == "true":
         yield Finding("checkout", "it is a shallow clone", Health.ERROR, "git fetch --unshallow")
-    if any(re.fullmatch(r"remote\..+\.promisor", each.key) and each.value == "true" for each in held):
+    if any(re.fullmatch(r"remote\..+\.promisor", each.key) and each.value == "true" for each in settings):
         yield Finding("checkout", "it is a partial clone: objects are fetched as they are needed", Health.WARNING)
-    if config_audit.value_of(held, "core.sparsecheckout") == "true":
+    if config_audit.value_of(settings, "core.sparsecheckout") == "true":
         yield Finding(
             "checkout", "it is sparse; gates run on whole trees, in a work tree of their own", Health.WARNING
         )
@@ -149,7 +149,7 @@ def _checkout(git: Git, held: tuple[config_audit.Setting, ...]) -> Iterator[Find
     if leaked:
         message = f"{', '.join(leaked)} in your environment would lead git elsewhere; trunkline leaves them out"
         yield Finding("environment", message, Health.WARNING, f"unset {' '.join(leaked)}")
-    if hooks := config_audit.hooks(git, held):
+    if hooks := config_audit.hooks(git, settings):
         message = f"{', '.join(hooks)}: runs as you when a task pushes or commits your changes; no other hook does"
         yield Finding("hooks", message, Health.WARNING)
 
@@ -183,17 +183,17 @@ def _large_files(git: Git) -> Iterator[Finding]:
         yield Finding("checkout", "it uses Git LFS: large files are fetched for gates too", Health.WARNING)
 
 
-def _configuration(held: tuple[config_audit.Setting, ...]) -> Iterator[Finding]:
-    for each in config_audit.command_settings(held):
+def _configuration(settings: tuple[config_audit.Setting, ...]) -> Iterator[Finding]:
+    for each in config_audit.command_settings(settings):
         message = f"{each.key} = {each.value} in {each.origin.removeprefix('file:')}: git runs or follows it"
         yield Finding("git config", message, Health.WARNING, f"{each.unset}   # unless you set it")
     for key in ("user.name", "user.email"):
-        if not config_audit.value_of(held, key) and f"GIT_COMMITTER_{key[5:].upper()}" not in os.environ:
+        if not config_audit.value_of(settings, key) and f"GIT_COMMITTER_{key[5:].upper()}" not in os.environ:
             yield Finding("git config", f"{key} is not set", Health.ERROR, f"git config --global {key} ...")
-    if config_audit.value_of(held, "commit.gpgsign") == "true":
+    if config_audit.value_of(settings, "commit.gpgsign") == "true":
         message = "commit.gpgSign: replayed commits are signed again; your agent may ask"
         yield Finding("git config", message, Health.WARNING)
-    if any(each.key == "safe.directory" and each.value == "*" for each in held):
+    if any(each.key == "safe.directory" and each.value == "*" for each in settings):
         message = "safe.directory = *: git trusts repositories of every user on this machine"
         yield Finding("git config", message, Health.WARNING, "git config --global --unset-all safe.directory '\\*'")
 
