@@ -10,9 +10,7 @@ from typing import Any
 
 from trunkline.config.reading import shortened
 from trunkline.config.schema import json_schema
-
-Where = tuple[str | int, ...]
-"""A path in the file: keys and, in an array, indexes from 0."""
+from trunkline.config.toml_lines import KeyPath
 
 _AT = re.compile(r" - at `\$((?:\.\w+|\[\d+\]|\[\.\.\.\])*)`\Z")
 _PART = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
@@ -25,7 +23,7 @@ _NAMES = {
 """Name of a type in msgspec's messages -> name for people who write TOML."""
 
 
-def explained(data: Any, above: Where, message: str) -> tuple[Where, str]:
+def explained(data: Any, above: KeyPath, message: str) -> tuple[KeyPath, str]:
     """Return the path and the text of a problem that msgspec found.
 
     Args:
@@ -61,7 +59,7 @@ def _expected(node: Mapping[str, Any]) -> str:
     return f"expected {about[:1].lower()}{about[1:].rstrip('.')}"
 
 
-def _path(data: Any, above: Where, text: str) -> Where:
+def _path(data: Any, above: KeyPath, text: str) -> KeyPath:
     """Return the path that msgspec names; for `[...]`, the key of the first value that is not a string."""
     where = above
     for key, index in _PART.findall(text):

@@ -13,8 +13,8 @@ from typing import Any
 
 import tomli
 
-Path = tuple[str | int, ...]
-"""Keys of tables, and numbers of items."""
+KeyPath = tuple[str | int, ...]
+"""The path of a value: keys of tables and, in arrays, indexes from 0."""
 
 _PART = re.compile(
     r'"""(?:\\.|"{1,2}(?!")|[^"\\])*"""(?:"{0,2})'  # a multi-line string; up to two quotes may stand before its end
@@ -31,27 +31,27 @@ _KEY, _HEADER = re.compile(f"{_BARE}="), re.compile(rf"\[\[?[ \t]*{_BARE}\]")
 
 
 @functools.lru_cache(maxsize=1)  # the problems of one file are looked up one by one
-def positions(text: str) -> Mapping[Path, int]:
+def positions(text: str) -> Mapping[KeyPath, int]:
     """Return the line (from 1) on which the statement that first gives each table and key ends.
 
     Args:
         text: TOML that tomli has read without an error.
     """
-    found: dict[Path, int] = {}
+    found: dict[KeyPath, int] = {}
     for line, reached in _paths(text):
         for depth in range(1, len(reached) + 1):
             found.setdefault(reached[:depth], line)
     return found
 
 
-def given_twice(text: str, line: int) -> tuple[Path, int] | None:
+def given_twice(text: str, line: int) -> tuple[KeyPath, int] | None:
     """Return the path that the statement ending on a line gives again, and the line that gave it or a part of it.
 
     Args:
         text: TOML that tomli has read without an error up to that statement.
         line: the line, from 1.
     """
-    before: dict[Path, int] = {}
+    before: dict[KeyPath, int] = {}
     for at, reached in _paths("\n".join(text.split("\n")[:line])):
         if at == line:
             depths = range(len(reached), 0, -1)
@@ -61,10 +61,10 @@ def given_twice(text: str, line: int) -> tuple[Path, int] | None:
     return None
 
 
-def _paths(text: str) -> Iterator[tuple[int, Path]]:
+def _paths(text: str) -> Iterator[tuple[int, KeyPath]]:
     """Yield the path that each statement gives, with the line on which the statement ends."""
-    table: Path = ()
-    counts: dict[Path, int] = {}
+    table: KeyPath = ()
+    counts: dict[KeyPath, int] = {}
     for line, statement in _statements(text):
         if statement.startswith("["):
             table = _table(statement, counts)
@@ -97,10 +97,10 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         line += part.count("\n")
 
 
-def _table(header: str, counts: dict[Path, int]) -> Path:
+def _table(header: str, counts: dict[KeyPath, int]) -> KeyPath:
     """Return the path of a header's table; an array of tables has one more."""
     keys = _keys(header, _HEADER)
-    path: Path = ()
+    path: KeyPath = ()
     for key in keys[:-1]:
         path = (*path, key)
         path = (*path, counts[path] - 1) if path in counts else path

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from trunkline.config import reading
-from trunkline.config.explaining import Where, explained, shown, value_at
+from trunkline.config.explaining import explained, shown, value_at
 from trunkline.config.reading import StackText, dotted, problem
 from trunkline.config.schema import (
     ONE_OR_SEVERAL,
@@ -29,7 +29,7 @@ from trunkline.config.schema import (
     gate_tables,
     json_schema,
 )
-from trunkline.config.toml_lines import line_of
+from trunkline.config.toml_lines import KeyPath, line_of
 from trunkline.domain import title
 from trunkline.domain.check import Check, CommandCheck, ManualCheck, PatternCheck, TestCheck
 from trunkline.domain.errors import UsageError
@@ -84,7 +84,7 @@ def stacks_of(found: StackText, *, entries: bool = True) -> tuple[Stack, ...]:
     return _domain(file, overrides)
 
 
-def _converted(found: StackText, data: Any, where: Where, kind: type[_Table]) -> _Table:
+def _converted(found: StackText, data: Any, where: KeyPath, kind: type[_Table]) -> _Table:
     """Return the struct of the table at a path of what was read."""
     try:
         return msgspec.convert(value_at(data, where), kind)
@@ -106,7 +106,7 @@ def _gate(found: StackText, name: str) -> GateTable:
     return gate
 
 
-def _problem(found: StackText, where: Where, text: str) -> UsageError:
+def _problem(found: StackText, where: KeyPath, text: str) -> UsageError:
     return problem(found.path, line_of(found.text, where), f"{dotted(where) or 'the file'}: {text}")
 
 
@@ -177,7 +177,7 @@ def _is_json(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _values_with_rules(file: StackFile) -> Iterator[tuple[Where, Any, Callable[[Any], str]]]:
+def _values_with_rules(file: StackFile) -> Iterator[tuple[KeyPath, Any, Callable[[Any], str]]]:
     """Yield each value with a rule that no type expresses: path, value, and the function that returns the problem."""
     yield ("trunk",), file.trunk, _branch
     yield ("remote",), file.remote, _remote
@@ -206,7 +206,7 @@ def _refuse_values(found: StackText, file: StackFile) -> None:
 
 def _refuse_twice(found: StackText, file: StackFile) -> None:
     for key in ("pr", "branch"):
-        seen: dict[object, Where] = {}
+        seen: dict[object, KeyPath] = {}
         for where, entry in file.entries():
             value = getattr(entry, key)
             if value is msgspec.UNSET:
@@ -252,7 +252,7 @@ def _refuse_no_gates(found: StackText, file: StackFile, overrides: Mapping[str, 
 def _refuse_unknown_gates(found: StackText, file: StackFile, overrides: Mapping[str, GateTable]) -> None:
     """Refuse a gate in `[attest]` that does not exist: requiring or waiving it would have no effect."""
     known = _enabled(file, overrides)
-    named: list[tuple[Where, str]] = [
+    named: list[tuple[KeyPath, str]] = [
         (("attest", "gates", index), name) for index, name in enumerate(file.attest.gates)
     ]
     named += [(("attest", "waive", name), name) for name in file.attest.waive]

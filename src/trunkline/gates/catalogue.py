@@ -1,4 +1,4 @@
-"""Define the gates of a stack: six defaults, overridden and extended by `[gates.NAME]`."""
+"""Define the gates of a stack: six defaults and the chosen presets, overridden and extended by `[gates.NAME]`."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def _quoted(value: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Default:
-    """A default gate; `{features}` is replaced by the feature flags, `{msrv}` by the toolchain."""
+class _BuiltIn:
+    """A default gate or a preset; `run` has `{features}` for the feature flags, `{msrv}` for the toolchain."""
 
     name: str
     run: str
@@ -103,12 +103,12 @@ class _Default:
 # gate costs 1.5 times the CPU of these four, without a benefit, because cargo keeps builds with
 # different RUSTFLAGS apart.
 _DEFAULTS = (
-    _Default("build", "cargo build --locked --workspace {features}", {"RUSTFLAGS": "-D warnings"}, "code"),
-    _Default("test", "cargo test --locked --workspace {features} --lib", {"RUSTFLAGS": "-D warnings"}, "code"),
-    _Default("clippy", "cargo clippy --workspace --all-targets {features} -- -D warnings", {}, "lint"),
-    _Default("fmt", "cargo fmt --all -- --check", {}, "fmt"),
-    _Default("doc", "cargo doc --locked --no-deps --workspace {features}", {"RUSTDOCFLAGS": "-A warnings"}, "lint"),
-    _Default(
+    _BuiltIn("build", "cargo build --locked --workspace {features}", {"RUSTFLAGS": "-D warnings"}, "code"),
+    _BuiltIn("test", "cargo test --locked --workspace {features} --lib", {"RUSTFLAGS": "-D warnings"}, "code"),
+    _BuiltIn("clippy", "cargo clippy --workspace --all-targets {features} -- -D warnings", {}, "lint"),
+    _BuiltIn("fmt", "cargo fmt --all -- --check", {}, "fmt"),
+    _BuiltIn("doc", "cargo doc --locked --no-deps --workspace {features}", {"RUSTDOCFLAGS": "-A warnings"}, "lint"),
+    _BuiltIn(
         "msrv", "cargo +{msrv} check --workspace --all-targets --locked {features}", {"RUSTC_WRAPPER": ""}, "msrv"
     ),
 )
@@ -119,11 +119,11 @@ _DEFAULTS = (
 PRESETS = {
     each.name: each
     for each in (
-        _Default("semver", "cargo semver-checks check-release --workspace --baseline-rev {base}", {}, "semver"),
-        _Default("deny", "cargo deny --workspace --locked check", {}, "deny"),
-        _Default("machete", "cargo machete", {}, "machete"),
-        _Default("hack", "cargo hack check --workspace --each-feature --no-dev-deps --locked", {}, "hack"),
-        _Default("typos", "typos", {}, "typos"),
+        _BuiltIn("semver", "cargo semver-checks check-release --workspace --baseline-rev {base}", {}, "semver"),
+        _BuiltIn("deny", "cargo deny --workspace --locked check", {}, "deny"),
+        _BuiltIn("machete", "cargo machete", {}, "machete"),
+        _BuiltIn("hack", "cargo hack check --workspace --each-feature --no-dev-deps --locked", {}, "hack"),
+        _BuiltIn("typos", "typos", {}, "typos"),
     )
 }
 NEXTEST = "nextest"
@@ -136,9 +136,9 @@ def catalogue(settings: GateSettings) -> tuple[Gate, ...]:
     Raises:
         UsageError: an added gate has no command.
     """
-    defaults = [_with_nextest(default, settings) for default in _DEFAULTS]
-    defaults += [PRESETS[name] for name in dict.fromkeys(settings.presets) if name in PRESETS]
-    gates = {default.name: _cached(_made(default, settings), settings) for default in defaults}
+    built_in = [_with_nextest(each, settings) for each in _DEFAULTS]
+    built_in += [PRESETS[name] for name in dict.fromkeys(settings.presets) if name in PRESETS]
+    gates = {each.name: _cached(_made(each, settings), settings) for each in built_in}
     for name, override in settings.overrides.items():
         gates[name] = _overridden(gates.get(name), name, override, settings)
     return tuple(gate for name, gate in gates.items() if name not in settings.disabled)
@@ -154,17 +154,17 @@ def feature_flags(settings: GateSettings) -> tuple[str, ...]:
     return ("--no-default-features", "--features", ",".join(settings.features)) if settings.features else ()
 
 
-def _made(default: _Default, settings: GateSettings) -> Gate:
+def _made(built_in: _BuiltIn, settings: GateSettings) -> Gate:
     base = f"{settings.remote}/{settings.trunk}"
-    run = default.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv, base=base)
+    run = built_in.run.format(features=" ".join(feature_flags(settings)), msrv=settings.msrv, base=base)
     argv = tuple(part for part in run.split() if settings.locked or part != "--locked")
-    gate = Gate(default.name, argv, default.env, default.group, argv[:1], settings.timeout, settings.sandbox)
-    env, joins = _joined_environment(settings.env, default.env)
+    gate = Gate(built_in.name, argv, built_in.env, built_in.group, argv[:1], settings.timeout, settings.sandbox)
+    env, joins = _joined_environment(settings.env, built_in.env)
     return replace(gate, env=env, joins=joins, root=settings.root)
 
 
 def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return a default gate's variables, and those whose flags add to configured ones.
+    """Return a built-in gate's variables, and those whose flags add to configured ones.
 
     If `[gates] env` sets flags, as RUSTFLAGS does for cargo, these are the configured ones.
     """
@@ -183,11 +183,11 @@ def _joined_environment(common: Mapping[str, str], own: Mapping[str, str]) -> tu
     return env, tuple(joins)
 
 
-def _with_nextest(default: _Default, settings: GateSettings) -> _Default:
+def _with_nextest(built_in: _BuiltIn, settings: GateSettings) -> _BuiltIn:
     """Return the test gate with cargo-nextest as its runner, if stack.toml enables it."""
-    if default.name != "test" or NEXTEST not in settings.presets:
-        return default
-    return replace(default, run=_NEXTEST_RUN)
+    if built_in.name != "test" or NEXTEST not in settings.presets:
+        return built_in
+    return replace(built_in, run=_NEXTEST_RUN)
 
 
 SCCACHE = "sccache"
