@@ -241,16 +241,16 @@ def main() -> None:
 
 def measure(template: Path, entries: int, commits: int, kind: str, pairs: int) -> None:
     """Measure one size."""
-    handlers: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
-    where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    handlers.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=where)})
-    taken: dict[str, list[float]] = {name: [] for name in handlers}
+    timed_runs: dict[str, Callable[[Landing, int], float]] = {"floor": floor, "ours": ours}
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    timed_runs.update({name: peer for name, peer in PEERS.items() if shutil.which(name, path=programs)})
+    taken: dict[str, list[float]] = {name: [] for name in timed_runs}
     wrong: dict[str, str] = {}
     for _ in range(pairs):
-        for name, way in handlers.items():
+        for name, timed_run in timed_runs.items():
             with copied(template) as landing:
                 try:
-                    taken[name].append(way(landing, entries))
+                    taken[name].append(timed_run(landing, entries))
                 except StoppedError:
                     wrong[name] = "stops at a conflict"
                     continue

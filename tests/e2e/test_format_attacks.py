@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.gating import FILES
 from trunkline.domain.errors import CheckFailed
-from trunkline.rust import bubblewrap, sources
+from trunkline.rust import sources
 
 pytestmark = pytest.mark.cargo
 UGLY = "//! Ugly.\npub fn  ugly( ) { }\n"
 MODES = [
-    pytest.param(
-        True, marks=pytest.mark.skipif(bool(bubblewrap.missing_tool()), reason="no sandbox on this machine")
-    ),
+    pytest.param(True, marks=needs.sandbox),
     False,
 ]
 
@@ -75,7 +74,7 @@ def test_a_tree_that_does_not_parse_fails(tree: Path, *, sandbox: bool) -> None:
     assert "error" in done.error_text
 
 
-@pytest.mark.skipif(bool(bubblewrap.missing_tool()), reason="no sandbox on this machine")
+@needs.sandbox
 def test_a_formatter_that_turns_the_tree_into_another_repository(tree: Path) -> None:
     """The link to the repository stays: git would follow it, and run what another one's settings name."""
     (tree / ".git").write_text("gitdir: /somewhere\n")

@@ -11,16 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.gating import FILES, LIB, Bench
 from support.repo import Repo
 from trunkline.domain.receipt import Verdict
-from trunkline.rust import bubblewrap
 
 pytestmark = pytest.mark.cargo
-needs_bwrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None or bool(bubblewrap.missing_tool()),
-    reason="bubblewrap is not installed, or user namespaces are not permitted here",
-)
 MANIFEST = FILES["Cargo.toml"]
 BROKEN = LIB.replace("a + b", "a + missing")
 
@@ -206,7 +202,7 @@ FORGERY = """\
 """
 
 
-@needs_bwrap
+@needs.sandbox
 def test_a_test_cannot_make_the_next_entry_pass(bench: Bench) -> None:
     """A sandboxed test stamps everything that was built with a far future; the next entry does not compile."""
     bench.settings = replace(bench.settings, sandbox=True)
@@ -231,7 +227,7 @@ fn main() {
 """
 
 
-@needs_bwrap
+@needs.sandbox
 def test_deleted_code_that_ran_while_compiling(bench: Bench) -> None:
     """A build script can write to the target directory; for a tree without it, the directory is emptied."""
     bench.settings = replace(bench.settings, sandbox=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support import needs
 from support.gating import FILES, LIB, Bench
 from support.repo import Repo
 from trunkline.domain.cause import CauseId
@@ -135,7 +136,7 @@ def test_a_configuration_that_cargo_refuses_fails_the_gate(bench: Bench) -> None
     assert "expected a string or array of strings, but found a integer for `build.rustflags`" in outcome.diagnosis
 
 
-@pytest.mark.skipif(bool(bubblewrap.missing_tool()), reason="no sandbox on this machine")
+@needs.sandbox
 def test_inside_the_sandbox(bench: Bench) -> None:
     """Cargo runs inside the sandbox, where its stand-ins record what it prints."""
     bench.settings = replace(bench.settings, sandbox=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.gating import FILES, LIB, NOXFILE, STACK, Bench, stand_in_rustup
 from support.repo import Repo
 from trunkline.domain.receipt import Verdict
@@ -17,7 +17,7 @@ from trunkline.gates.run import gate_commit
 
 pytestmark = [
     pytest.mark.cargo,
-    pytest.mark.skipif(shutil.which("rustup") is None, reason="the MSRV gate needs rustup"),
+    needs.rustup,
 ]
 SIX = ("build", "test", "clippy", "fmt", "doc", "msrv")
 

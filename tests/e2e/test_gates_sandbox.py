@@ -10,16 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.gating import FILES, Bench
 from support.repo import Repo
 from trunkline.domain.receipt import Verdict
-from trunkline.rust import bubblewrap, sources
+from trunkline.rust import sources
 
 pytestmark = pytest.mark.cargo
-needs_bwrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None or bool(bubblewrap.missing_tool()),
-    reason="bubblewrap is not installed, or user namespaces are not permitted here",
-)
 SCRIPT = """\
 fn main() {
     let net = std::net::TcpStream::connect("127.0.0.1:PORT").is_ok();
@@ -58,7 +55,7 @@ def attempt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> str:
     return next(line for line in log.splitlines() if "net=" in line).rpartition("] ")[2]
 
 
-@needs_bwrap
+@needs.sandbox
 def test_inside_the_sandbox(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build script reaches no network, no home, no source file and no other process; the receipt says bwrap."""
     assert attempt(bench, monkeypatch) == "net=false home=false wrote=false canaries=0"
@@ -73,7 +70,7 @@ def test_without_the_sandbox_it_could(bench: Bench, monkeypatch: pytest.MonkeyPa
     assert message.startswith("net=true home=true wrote=true")
 
 
-@needs_bwrap
+@needs.sandbox
 def test_every_default_gate_runs_inside(bench: Bench) -> None:
     """clippy, rustfmt, rustdoc and the tests find all they need; a failure is diagnosed as outside."""
     bench.repo.commit("start", dict(FILES))
@@ -85,7 +82,7 @@ def test_every_default_gate_runs_inside(bench: Bench) -> None:
     assert outcome.diagnosis.startswith("error[E0425]: cannot find value `missing`")
 
 
-@needs_bwrap
+@needs.sandbox
 def test_a_receipt_without_sandbox_does_not_prove_a_gate_with(bench: Bench) -> None:
     """A sandboxed gate needs a sandboxed run; a gate without sandbox accepts either."""
     bench.repo.commit("start", dict(FILES))
@@ -115,7 +112,7 @@ def gated_with(bench: Bench, **files: str) -> Path:
     return mark
 
 
-@needs_bwrap
+@needs.sandbox
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_the_tree_names_its_own_compiler(bench: Bench, *, sandbox: bool) -> None:
     """`build.rustc` in the tree's configuration starts code of the tree: never outside, fetching included."""
@@ -125,7 +122,7 @@ def test_the_tree_names_its_own_compiler(bench: Bench, *, sandbox: bool) -> None
     assert mark.exists() is not sandbox
 
 
-@needs_bwrap
+@needs.sandbox
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_the_tree_brings_its_own_toolchain(bench: Bench, *, sandbox: bool) -> None:
     """`path` in rust-toolchain.toml makes rustup run programs of the tree, for `cargo -V` already: never outside."""
@@ -136,7 +133,7 @@ def test_the_tree_brings_its_own_toolchain(bench: Bench, *, sandbox: bool) -> No
     assert mark.exists() is not sandbox
 
 
-@needs_bwrap
+@needs.sandbox
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_the_tree_gives_fmt_another_meaning(bench: Bench, *, sandbox: bool) -> None:
     """`[alias] fmt = "run"` starts a program of the tree: never outside."""
@@ -147,7 +144,7 @@ def test_the_tree_gives_fmt_another_meaning(bench: Bench, *, sandbox: bool) -> N
     assert mark.exists() is not sandbox
 
 
-@needs_bwrap
+@needs.sandbox
 def test_a_fetch_takes_no_proxy_and_no_program_from_the_tree(tmp_path: Path) -> None:
     """Cargo with a network starts outside the tree: of its settings only the places of crates are passed on."""
     (tmp_path / ".cargo").mkdir()

@@ -12,4 +12,6 @@ rustup = pytest.mark.skipif(shutil.which("rustup") is None, reason="a second too
 ssh_keygen = pytest.mark.skipif(
     shutil.which("ssh-keygen") is None, reason="no ssh-keygen is installed: on Debian, apt-get install openssh-client"
 )
-sandbox = pytest.mark.skipif(bool(bubblewrap.missing_tool()), reason="no sandbox on this machine")
+sandbox = pytest.mark.skipif(
+    bool(bubblewrap.missing_tool()), reason=f"no sandbox on this machine: {bubblewrap.missing_tool()}"
+)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support import distribution
+from support import distribution, needs
 from support.gating import stand_in_rustup
 from trunkline.domain.cause import Cause, CauseId
 from trunkline.rust.cargo import Tools
 
-pytestmark = [pytest.mark.cargo, pytest.mark.skipif(shutil.which("rustup") is None, reason="rustup is not installed")]
+pytestmark = [pytest.mark.cargo, needs.rustup]
 ABSENT = "1.70.0"
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from support import needs
 from trunkline.rust import bubblewrap, seccomp
 
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
-pytestmark = pytest.mark.skipif(
-    bool(bubblewrap.missing_tool()), reason=f"no sandbox on this machine: {bubblewrap.missing_tool()}"
-)
+pytestmark = needs.sandbox
 
 
 @dataclass

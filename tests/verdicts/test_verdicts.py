@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from support import needs
 from support.gating import stand_in_rustup
 from verdicts.changes import CHANGES
 from verdicts.changes_pairs import PAIRS
@@ -17,7 +17,7 @@ from verdicts.compare import NOTHING, Contest, run, sequence, summary
 pytestmark = [
     pytest.mark.cargo,
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("rustup") is None, reason="the MSRV gate needs rustup"),
+    needs.rustup,
 ]
 
 

@@ -11,10 +11,11 @@ from trunkline.domain.errors import TransientError
 from trunkline.report.terminal import Terminal
 from trunkline.system import retry, signals
 
-SECONDS = 30.0
+_SECONDS = 30.0
+"""The interval between two rounds."""
 
 
-def watch(terminal: Terminal, show: Callable[[], None], *, seconds: float = SECONDS) -> None:
+def watch(terminal: Terminal, show: Callable[[], None]) -> None:
     """Call a function repeatedly, and show its output on the terminal's alternate screen.
 
     The scrollback is kept, and the last output is printed at the end. Without a terminal, the
@@ -24,7 +25,6 @@ def watch(terminal: Terminal, show: Callable[[], None], *, seconds: float = SECO
     Args:
         terminal: where the function prints.
         show: prints the output.
-        seconds: the interval between two rounds.
 
     Raises:
         Exit: Ctrl-C or another signal ended it; with the exit code 128 plus its number, and no
@@ -47,11 +47,11 @@ def watch(terminal: Terminal, show: Callable[[], None], *, seconds: float = SECO
                     except TransientError as error:
                         terminal.error(error)
                     at = time.strftime("%H:%M:%S")
-                    terminal.line((f"as of {at}, again every {seconds:.0f} s; Ctrl-C ends it", "dim"))
+                    terminal.line((f"as of {at}, again every {_SECONDS:.0f} s; Ctrl-C ends it", "dim"))
                 last = Text.from_ansi(captured.get())
                 lines = last.split("\n")
                 screen.update(Text("\n").join(lines[-console.height :]))
-                retry.sleep(seconds)
+                retry.sleep(_SECONDS)
     except KeyboardInterrupt as interrupted:
         console.print(last)
         raise Exit(code=signals.exit_code(interrupted)) from None
