@@ -284,8 +284,8 @@ def test_only_what_a_worker_lacks_is_sent(landing: Landing, tmp_path: Path) -> N
     empty = Repo.create(tmp_path / "empty")
     taking = Git(empty.path)
     with pytest.raises(TrunklineError):
-        taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=over)
-    taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack(git, [one], []))
-    taking.query("index-pack", "--stdin", "--fix-thin", "--strict", stdin=over)
+        taking.scratch("index-pack", "--stdin", "--fix-thin", "--strict", stdin=over)
+    taking.scratch("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack(git, [one], []))
+    taking.scratch("index-pack", "--stdin", "--fix-thin", "--strict", stdin=over)
     taking.query("rev-list", "--quiet", "--objects", two)
     shutil.rmtree(empty.path)

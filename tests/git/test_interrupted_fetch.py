@@ -186,7 +186,7 @@ def test_the_connection_ends_in_the_middle(tmp_path: Path, after: int, limit: st
     """Cut at a byte, git leaves what it had unpacked by then; no ref moved; the same again brings the rest."""
     remote = _remote(tmp_path, 20, large=64)
     git, before = remote.clone.adapter, remote.clone.refs()
-    git.query("config", "fetch.unpackLimit", limit)
+    git.scratch("config", "fetch.unpackLimit", limit)
     remote.cut_off(after)
     with contextlib.suppress(ExternalError):  # the last cuts are late enough to do no harm
         observe_remote(git, STACK, STACK.entries)
@@ -236,7 +236,7 @@ def test_a_signal_while_git_unpacks(tmp_path: Path, number: signal.Signals, limi
     """Ours ends with its children, or all die at once: no ref has moved, and the same again brings the rest."""
     remote = _remote(tmp_path, 20, large=640)
     git, before = remote.clone.adapter, remote.clone.refs()
-    git.query("config", "fetch.unpackLimit", limit)
+    git.scratch("config", "fetch.unpackLimit", limit)
     fifo, script = tmp_path / "reached", tmp_path / "stalls"
     os.mkfifo(fifo)
     script.write_text(STALLS.format(python=sys.executable, after=PIPES + 100_000, fifo=str(fifo)))
