@@ -29,6 +29,16 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert missing == set()
 
 
+def test_every_module_in_the_drawings_of_the_architecture_exists() -> None:
+    """The packages, and the path of one command."""
+    drawings = re.findall(
+        r"^```text$(.*?)^```$", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    named = [path for drawing in drawings for path in re.findall(r"(?:\w+/)+\w+\.py\b", drawing)]
+    assert len(named) > 10
+    assert [path for path in named if not (SOURCES / path).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_line_begins_with_the_number_of_a_pull_request(page: Path) -> None:
     """The site would make a heading of `#520 targets main`."""
