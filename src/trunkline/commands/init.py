@@ -21,6 +21,7 @@ from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
     Discovery,
     OpenPullRequest,
+    beside,
     chain_to,
     discover,
     merged_below,
@@ -67,6 +68,11 @@ class PullRequestStacks(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
     pulls: tuple[OpenPullRequest, ...] = ()
     native: tuple[NativeStack, ...] = ()
+
+    @property
+    def branches(self) -> tuple[tuple[OpenPullRequest, OpenPullRequest], ...]:
+        """The pull requests with the same base as an entry of a stack, each paired with that entry's."""
+        return tuple(each for stack in self.found.stacks for each in beside(self.open, stack))
 
     @property
     def open(self) -> tuple[OpenPullRequest, ...]:
@@ -181,6 +187,15 @@ def exists(cwd: Path | None = None) -> bool:
         UsageError: TRUNKLINE_STACK_FILE names another kind of file.
     """
     return _existing(top_of(Git(cwd or Path.cwd()))) is not None
+
+
+def own_file(number: int) -> str:
+    """Return the variable, with its value, by which a second stack gets a file of its own.
+
+    Args:
+        number: the pull request at its top.
+    """
+    return f"{location.VARIABLE}=stack-{number}.toml"
 
 
 def _existing(git: Git) -> StackText | None:

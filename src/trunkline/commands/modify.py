@@ -32,10 +32,12 @@ from trunkline.domain.step import Plan, StepName
 from trunkline.domain.words import count_of
 from trunkline.git import refs, rewrite
 from trunkline.operations.stack_file import require_own
-from trunkline.planning.rewrite_plan import OpenEntry, open_entries, rewritten
+from trunkline.planning.rewrite_plan import OpenEntry, RewriteConflict, open_entries, rewritten
 from trunkline.steps import stack_file
 
 TASK = "modify"
+MENDABLE = (UsageError, RewriteConflict)
+"""The errors that another text of the stack may avoid."""
 _SHOWN = 20
 """The most problems of a plan that are printed: a file of another kind has one in each line."""
 

@@ -70,7 +70,7 @@ def open_stack(
 
 
 def _found(name: str, entry: str, cwd: Path | None) -> tuple[Git, Stack, str]:
-    git = top_of(Git(cwd or Path.cwd()))
+    git = checkout(cwd)
     found = trust.effective(git, found_text(git))
     stacks = validation.stacks_of(found)
     if not name and len(stacks) > 1:
@@ -113,6 +113,15 @@ def refuse_unknown_gates(stack: Stack, options: Options) -> None:
     ]
     require_known("accept-unavailable", sorted(options.accept_unavailable), known, "gate or check")
     require_known("accept-flaky", sorted(options.accept_flaky), known, "gate or check")
+
+
+def checkout(cwd: Path | None = None) -> Git:
+    """Return the repository at the top of the work tree that a directory is in; see `top_of`.
+
+    Args:
+        cwd: the directory; default: the current one.
+    """
+    return top_of(Git(cwd or Path.cwd()))
 
 
 def top_of(git: Git) -> Git:

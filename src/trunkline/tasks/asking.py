@@ -9,6 +9,7 @@ from pathlib import Path
 
 from invoke.collection import Collection as Namespace
 
+from trunkline import report
 from trunkline.domain.choices import nearest
 from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
@@ -20,10 +21,8 @@ from trunkline.tasks.session import SCHEMA, TaskSession
 @landing_task("schema", mutates=False, help={"task": "the task whose output is described"})
 def schema(session: TaskSession, task: str) -> None:
     """Print the JSON Schema of a task's `--json` output: `schema status`."""
-    from trunkline.report.json_schema import schema_of
-
     _refuse_unknown("schema", task, taken_flags(), "task")
-    found = schema_of(task, SCHEMA)
+    found = report.json_schema.schema_of(task, SCHEMA)
     session.account.update(of=task, json_schema=found)
     if not session.json_wanted:
         sys.stdout.write(json.dumps(found, indent=2, sort_keys=True) + "\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 from msgspec.structs import asdict
 
+from trunkline import commands, operations, report
 from trunkline.domain.attestation import Attestation, Standing, to_data
 from trunkline.domain.choices import listed, require_known
 from trunkline.domain.command import exact_command
@@ -23,8 +24,6 @@ from trunkline.tasks.opening import checkout
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands import attest as attest_command
-    from trunkline.commands.verify_status import PublishedStatus
     from trunkline.gates.attested import Question
 
 
@@ -62,21 +61,19 @@ def verify(
     markdown: bool = False,
 ) -> None:
     """Verify that signed receipts attest every gate that trunk's policy requires; exit code 1 if not."""
-    from trunkline.commands import verify as verify_command
-
     number = _number(commit, pr)
     git = checkout()
-    base = verify_command.remote_of(git, remote)
+    base = commands.verify.remote_of(git, remote)
     if fetch and not session.dry_run:
-        verify_command.fetch(git, base, number)
-    policy = verify_command.policy_of(git, base)
-    oid = verify_command.commit_of(git, base, commit, number, fetched=fetch)
-    found = verify_command.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
+        commands.verify.fetch(git, base, number)
+    policy = commands.verify.policy_of(git, base)
+    oid = commands.verify.commit_of(git, base, commit, number, fetched=fetch)
+    found = commands.verify.verify(git, base, policy, oid, merged=merged, now=_now(), fetched=fetch)
     _print(session, found, markdown=markdown)
     if status:
-        from trunkline.commands.verify_status import check_statuses
-
-        _check_statuses(session, check_statuses(git, base, policy, oid, now=_now(), fetched=fetch))
+        _check_statuses(
+            session, commands.verify_status.check_statuses(git, base, policy, oid, now=_now(), fetched=fetch)
+        )
     if found.missing:
         flags: Mapping[str, str | bool] = {"merged": True} if merged else {}
         raise CheckFailed(
@@ -86,7 +83,7 @@ def verify(
         )
 
 
-def _check_statuses(session: TaskSession, statuses: Sequence[PublishedStatus]) -> None:
+def _check_statuses(session: TaskSession, statuses: Sequence[commands.verify_status.PublishedStatus]) -> None:
     session.account["statuses"] = [asdict(each) for each in statuses]
     for each in statuses:
         mark = ("✗ ", "red") if each.problem else ("✓ ", "green")
@@ -102,14 +99,12 @@ def _check_statuses(session: TaskSession, statuses: Sequence[PublishedStatus]) -
 
 
 def _print(session: TaskSession, found: Attestation, *, markdown: bool = False) -> None:
-    from trunkline.report import attestation as shown
-
     session.account["attestation"] = to_data(found)
     if markdown and not session.json_wanted:
-        sys.stdout.write(redacted(shown.markdown(found, _now()), process.secrets()))
+        sys.stdout.write(redacted(report.attestation.markdown(found, _now()), process.secrets()))
         return
-    session.terminal.headline(shown.headline(found))
-    session.terminal.console.print(shown.table(found, _now()))
+    session.terminal.headline(report.attestation.headline(found))
+    session.terminal.console.print(report.attestation.table(found, _now()))
     for notice in found.notices:
         session.terminal.line(("note: ", "yellow"), notice)
 
@@ -128,10 +123,6 @@ def attest(
     accept_unavailable: str = "",
 ) -> None:
     """Run the gates of trunk's policy, sign their receipts, and share them as git notes."""
-    from trunkline.commands import attest as attest_command
-    from trunkline.commands import verify as verify_command
-    from trunkline.operations import attestation
-
     number = _number(commit, pr)
     waived = frozenset(listed(waive))
     if bool(waived) != bool(reason):
@@ -140,36 +131,34 @@ def attest(
             next_command=exact_command("attest", {"waive": "msrv", "reason": "WHY"}),
         )
     git = checkout()
-    base = verify_command.remote_of(git, remote)
-    policy = verify_command.policy_of(git, base)
-    oid = attest_command.local_commit(git, commit, number)
-    request = attest_command.AttestRequest(
+    base = commands.verify.remote_of(git, remote)
+    policy = commands.verify.policy_of(git, base)
+    oid = commands.attest.local_commit(git, commit, number)
+    request = commands.attest.AttestRequest(
         git.with_echo(session.terminal.command), base, policy, oid,
-        attest_command.gated_commit(git, policy, oid, merged=merged),
-        attestation.key_of(git, sign, policy.stack.gates), waived, reason,
+        commands.attest.gated_commit(git, policy, oid, merged=merged),
+        operations.attestation.key_of(git, sign, policy.stack.gates), waived, reason,
         frozenset(listed(accept_unavailable)), fresh, merged,
     )  # fmt: skip
-    question = attest_command.question(request, _now())
+    question = commands.attest.question(request, _now())
     names = [gate.name for gate in question.gates()]
     require_known("waive", sorted(waived), names, "gate")
     require_known("accept-unavailable", sorted(request.without), names, "gate")
     _perform(session, request, question)
 
 
-def _perform(session: TaskSession, request: attest_command.AttestRequest, question: Question) -> None:
-    from trunkline.commands import attest as attest_command
-
+def _perform(session: TaskSession, request: commands.attest.AttestRequest, question: Question) -> None:
     gates = count_of(len(question.gates()), "gate")
     what = f"the receipts of {short(request.commit)} ({gates}) to {request.remote} as git notes"
     if session.dry_run:
-        for row in attest_command.plan(request, question):
+        for row in commands.attest.plan(request, question):
             done = "attested" if row.standing is Standing.ATTESTED else "would run"
             session.terminal.line(f"  {row.gate}: {'waived' if row.gate in request.waive else done}")
         session.terminal.line(f"would push {what}")
         return
     session.approve([f"push {what}"])
     with session.terminal.gating():
-        found, moved = attest_command.run(request, question, session.terminal)
+        found, moved = commands.attest.run(request, question, session.terminal)
     session.account["shared"] = moved
     _print(session, found)
     session.terminal.line(f"{request.remote}: " + ("pushed" if moved else "nothing to push, it has every receipt"))

@@ -7,6 +7,8 @@ import itertools
 import re
 from collections.abc import Collection, Sequence
 
+from trunkline import context as contexts
+from trunkline import operations
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.stack import DEFAULT_GATES
 from trunkline.tasks.opening import checkout
@@ -51,14 +53,13 @@ def gates_in(argv: Sequence[str], task: str) -> tuple[str, ...]:
 
     Where stack.toml cannot be read, the default gates are known.
     """
-    from trunkline.context.loading import load_stacks
-    from trunkline.gates.catalogue import gate_names
-
     after = argv[argv.index(task) + 1 :] if task in argv else ()
     words = tuple(itertools.takewhile(lambda word: not word.startswith("-"), after))
     known: Collection[str] = DEFAULT_GATES
     with contextlib.suppress(TrunklineError):
-        known = {name for stack in load_stacks(checkout()) for name in gate_names(stack.gates)}
+        known = {
+            name for stack in contexts.loading.load_stacks(checkout()) for name in operations.gate_stack.names(stack)
+        }
     return words if set(words) <= set(known) else ()
 
 

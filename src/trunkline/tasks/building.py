@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 from msgspec import structs
 
+from trunkline import commands, operations
 from trunkline.domain.choices import listed
 from trunkline.domain.command import program_help, task_command
 from trunkline.domain.errors import UsageError
@@ -31,26 +32,24 @@ def submit(
     fork_point: str = "",
 ) -> None:
     """Push what is new or moved, and create or update the pull requests of the stack."""
-    from trunkline.commands import submit as submit_command
-
     if edit and not session.interactive and not session.dry_run:
         raise UsageError("--edit needs a terminal", why="nothing was done", next_command=session.again({"edit": ""}))
     submit_options = SubmitOptions(
         draft=not ready, edit=edit, labels=tuple(listed(label)), reviewers=tuple(listed(reviewer)),
         assignees=tuple(listed(assignee)), milestone=milestone,
     )  # fmt: skip
-    context = open_stack(session, stack, Options(fork_point=fork_point, submit=submit_options))
+    context = open_stack(session.terminal, stack, Options(fork_point=fork_point, submit=submit_options))
     last = entry_key(up_to) if up_to else None
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
-    intended = submit_command.forecast(context, up_to=last)
+    intended = commands.submit.forecast(context, up_to=last)
     if session.dry_run:
         session.plan(intended.plan)
         return
-    if (nothing := submit_command.nothing_to_do(intended.plan)) is not None:
+    if (nothing := commands.submit.nothing_to_do(intended.plan)) is not None:
         session.nothing_to_do(nothing)
         return
-    result = submit_command.run(context, intended)
-    found = submit_command.pull_requests(context.view(), result, up_to=last)
+    result = commands.submit.run(context, intended)
+    found = commands.submit.pull_requests(context.view(), result, up_to=last)
     session.account["pull_requests"] = [
         {"pr": each.number, "branch": each.branch, "url": each.url, "created": each.created} for each in found
     ]
@@ -82,9 +81,6 @@ def add(
     fork_point: str = "",
 ) -> None:
     """Begin the entry NAME, or one named after MESSAGE, with the staged changes; replay what sits above it."""
-    from trunkline.commands import add as add_command
-    from trunkline.operations import commit_hooks
-
     if (places := sum((bool(above), below, onto_trunk))) > 1:
         raise UsageError(
             f"{places} places for one entry",
@@ -99,23 +95,23 @@ def add(
             why=problem,
             next_command=session.again({"name": "", "message": message or "MESSAGE"}),
         )
-    context = open_stack(session, stack, Options(fork_point=fork_point))
-    request = add_command.Request(
+    context = open_stack(session.terminal, stack, Options(fork_point=fork_point))
+    request = commands.add.Request(
         branch_name(name) if name else None, message, all, entry_key(above) if above else None, below, onto_trunk
     )
-    adding = add_command.plan(context, request)
+    adding = commands.add.plan(context, request)
     if adding.added.commit is not None and not session.dry_run and not no_verify:
         with hooks.running(session):
-            changed = commit_hooks.check_changes(context.git, everything=all)
-            left = commit_hooks.message_of(context.git, message)
+            changed = operations.commit_hooks.check_changes(context.git, everything=all)
+            left = operations.commit_hooks.message_of(context.git, message)
         if changed or left != message:
-            adding = add_command.plan(context, structs.replace(request, message=left))
+            adding = commands.add.plan(context, structs.replace(request, message=left))
     session.terminal.headline(f"{context.stack.name or 'stack'} -> {context.stack.trunk}")
     session.account["branch"] = adding.added.branch
     if session.dry_run:
         session.plan(adding.forecast.plan)
         return
-    session.finish_run(add_command.run(adding))
+    session.finish_run(commands.add.run(adding))
     session.terminal.next(task_command("submit"))
 
 

@@ -7,84 +7,49 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
-import msgspec
 from invoke.exceptions import Exit
 from invoke.program import Program
 
+from trunkline import context as contexts
+from trunkline import sim
 from trunkline.domain.errors import TrunklineError
 from trunkline.domain.rehearsal import REHEARSED
 from trunkline.domain.stack import DEFAULT_GATES, DEFAULT_TRUNK
 from trunkline.domain.step import StepName
 from trunkline.tasks import command_line
-from trunkline.tasks.opening import checkout
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 """Values that are safe to complete: bash expands them, and a branch may be called `$(command)`."""
 
 
-class _Repository(msgspec.Struct, frozen=True):
-    """The facts about the repository that need no request.
-
-    Attributes:
-        data: stack.toml, neither validated nor trusted; only its names are shown.
-        branches: the local branches.
-        remotes: the names of the remotes.
-        runs: the ids of the runs, newest first.
-    """
-
-    data: Mapping[str, Any]
-    branches: tuple[str, ...] = ()
-    remotes: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-
-    @property
-    def entries(self) -> list[Mapping[str, Any]]:
-        """Every entry of every stack."""
-        return [entry for stack in self.data.get("stack") or [self.data] for entry in stack.get("entry") or ()]
-
-
-def _repository() -> _Repository:
-    from trunkline.config import location
-    from trunkline.state import journal
-
-    git = checkout()
-    found = location.locate(git, git.cwd)
-    branches = git.query("for-each-ref", "--format=%(refname:short)", "refs/heads").lines
-    runs = tuple(path.parent.name for path in journal.paths(git.state_dir()))
-    return _Repository({} if found is None else found.data, tuple(branches), tuple(git.query("remote").lines), runs)
-
-
-def _numbers(repository: _Repository) -> list[str]:
+def _numbers(repository: contexts.completion.Repository) -> list[str]:
     return [str(entry.get("pr") or entry.get("branch")) for entry in repository.entries]
 
 
-def _checks(repository: _Repository) -> list[str]:
+def _checks(repository: contexts.completion.Repository) -> list[str]:
     return [str(check["name"]) for entry in repository.entries for check in entry.get("check") or ()]
 
 
-def _gates(repository: _Repository) -> list[str]:
+def _gates(repository: contexts.completion.Repository) -> list[str]:
     own = [name for name, table in (repository.data.get("gates") or {}).items() if isinstance(table, dict)]
     return [*DEFAULT_GATES, *(name for name in own if name != "env"), *_checks(repository)]
 
 
-def _other_branches(repository: _Repository) -> list[str]:
+def _other_branches(repository: contexts.completion.Repository) -> list[str]:
     listed = {repository.data.get("trunk", DEFAULT_TRUNK), *(entry.get("branch") for entry in repository.entries)}
     return [branch for branch in repository.branches if branch not in listed]
 
 
-def _faults(_: _Repository) -> Sequence[str]:
-    from trunkline.sim.faults import days
-
-    return days()
+def _faults(_: contexts.completion.Repository) -> Sequence[str]:
+    return sim.faults.days()
 
 
-def _steps(_: _Repository) -> list[str]:
+def _steps(_: contexts.completion.Repository) -> list[str]:
     return [step.value for step in StepName]
 
 
-VALUES: Mapping[str, Callable[[_Repository], Sequence[str]]] = {
+VALUES: Mapping[str, Callable[[contexts.completion.Repository], Sequence[str]]] = {
     "--pr": _numbers,
     "-p": _numbers,
     "--above": _numbers,
@@ -183,6 +148,6 @@ def values(words: Sequence[str]) -> tuple[str, ...]:
         return ()
     before += typed[: typed.rfind(",") + 1] if flag in _SEVERAL else ""
     with contextlib.suppress(TrunklineError, OSError, AttributeError, TypeError):
-        found = dict.fromkeys(VALUES[flag](_repository()))
+        found = dict.fromkeys(VALUES[flag](contexts.completion.read()))
         return tuple(f"{before}{each}" for each in found if _SAFE.fullmatch(each))
     return ()

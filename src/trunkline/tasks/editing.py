@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline import commands, operations, report
 from trunkline.domain.command import task_command
 from trunkline.domain.redaction import redacted
-from trunkline.report.own_diff import diff_data
 from trunkline.system import process
 from trunkline.tasks import hooks
 from trunkline.tasks.definition import landing_task
@@ -18,7 +18,6 @@ from trunkline.tasks.opening import open_entry
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands.rewriting import Rewriting
     from trunkline.context.run import Context
 
 
@@ -33,11 +32,10 @@ def diff(
 ) -> None:
     """Show what an entry itself changes; --since-review compares with what was reviewed."""
     options = options_of(fork_point=fork_point)
-    context = open_entry(session, pr, stack, options).over_the_stack()
-    from trunkline.commands import diff as diff_command
+    context = open_entry(session.terminal, pr, stack, options).over_the_stack()
 
     view = context.view()
-    shown = diff_command.since_review(view) if since_review else diff_command.own_diff(view, stat=stat)
+    shown = commands.diff.since_review(view) if since_review else commands.diff.own_diff(view, stat=stat)
     session.account["pr"] = context.entry.number
     if session.interactive and not session.json_wanted:
         for note in shown.notes:
@@ -46,7 +44,7 @@ def diff(
         return
     text = context.git.query(*_plain(shown.arguments)).text
     if session.json_wanted:
-        session.account["diff"] = diff_data(shown, text)
+        session.account["diff"] = report.own_diff.diff_data(shown, text)
     elif text:
         sys.stdout.write(redacted(f"{text}\n", process.secrets()))
 
@@ -63,27 +61,24 @@ def amend(
     no_verify: bool = False,
 ) -> None:
     """Put the staged changes into a commit of the current entry; replay the entries above."""
-    from trunkline.commands import amend as amend_command
-    from trunkline.operations import commit_hooks
-
     options = options_of(fork_point=fork_point)
-    context = open_entry(session, pr, stack, options).over_the_stack()
+    context = open_entry(session.terminal, pr, stack, options).over_the_stack()
     session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
-    request = amend_command.Request(all, commit, message)
-    if (nothing := amend_command.nothing_to_do(context, request)) is not None:
+    request = commands.amend.Request(all, commit, message)
+    if (nothing := commands.amend.nothing_to_do(context, request)) is not None:
         session.outcome(nothing)
         return
-    planned = amend_command.plan(context.view(), request)
+    planned = commands.amend.plan(context.view(), request)
     if not session.dry_run and not no_verify:
         with hooks.running(session):
-            changed = commit_hooks.check_changes(context.git, everything=all)
-            before = message or amend_command.message_of(context.git, planned)
+            changed = operations.commit_hooks.check_changes(context.git, everything=all)
+            before = message or commands.amend.message_of(context.git, planned)
             source = "message" if message else "commit"
-            after = commit_hooks.message_of(context.git, before, source=source) if before else before
+            after = operations.commit_hooks.message_of(context.git, before, source=source) if before else before
         if changed or after != before:
-            request = amend_command.Request(all, commit, after if after != before else message)
-            planned = amend_command.plan(context.view(), request)
+            request = commands.amend.Request(all, commit, after if after != before else message)
+            planned = commands.amend.plan(context.view(), request)
     _rewrite(session, context, planned)
 
 
@@ -92,36 +87,31 @@ def absorb(
     session: TaskSession, pr: str | None = None, stack: str = "", fork_point: str = "", no_verify: bool = False
 ) -> None:
     """Give each staged hunk to the commit of the stack that last touched its lines."""
-    from trunkline.commands import absorb as absorb_command
-    from trunkline.operations import commit_hooks
-    from trunkline.report.absorb import absorb_data, absorb_lines
-
     options = options_of(fork_point=fork_point)
-    context = open_entry(session, pr, stack, options).over_the_stack()
+    context = open_entry(session.terminal, pr, stack, options).over_the_stack()
     session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
-    rows, rewriting = absorb_command.plan(context)
+    rows, rewriting = commands.absorb.plan(context)
     if rewriting is not None and not session.dry_run and not no_verify:
         with hooks.running(session):
-            changed = commit_hooks.check_changes(context.git)
+            changed = operations.commit_hooks.check_changes(context.git)
         if changed:
-            rows, rewriting = absorb_command.plan(context)
-    session.account["hunks"] = absorb_data(rows)
-    session.summarise(tuple(absorb_lines(rows)))
+            rows, rewriting = commands.absorb.plan(context)
+    session.account["hunks"] = report.absorb.absorb_data(rows)
+    session.summarise(tuple(report.absorb.absorb_lines(rows)))
     if rewriting is None:
-        session.outcome(absorb_command.nothing_to_do(context.git, rows))
+        session.outcome(commands.absorb.nothing_to_do(context.git, rows))
         return
     _rewrite(session, context, rewriting)
 
 
-def _rewrite(session: TaskSession, context: Context, rewriting: Rewriting) -> None:
+def _rewrite(session: TaskSession, context: Context, rewriting: commands.rewriting.Rewriting) -> None:
     """Print a plan that rewrites entries, or carry it out."""
     if session.dry_run:
         session.plan(rewriting.forecast.plan)
         return
-    from trunkline.commands import rewriting as rewriting_command
 
-    session.finish_run(rewriting_command.run(context, rewriting))
+    session.finish_run(commands.rewriting.run(context, rewriting))
     if any(entry.number is None for entry in context.view().open_entries()):
         session.terminal.next(task_command("submit", comment="pushes what moved, creates pull requests"))
     else:

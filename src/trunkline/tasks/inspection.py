@@ -5,47 +5,48 @@ from __future__ import annotations
 import sys
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline import commands, report
+from trunkline import context as contexts
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.options import Options
-from trunkline.domain.report import Report
+from trunkline.domain.redaction import redacted
 from trunkline.report import as_json
 from trunkline.system import installing, process
 from trunkline.system.files import private_directory, replace_bytes
+from trunkline.tasks import watching
 from trunkline.tasks.definition import landing_task
 from trunkline.tasks.flags import options_of
 from trunkline.tasks.opening import open_entry, open_stack
 from trunkline.tasks.session import TaskSession
+
+if TYPE_CHECKING:
+    from trunkline.domain.report import Report
 
 
 @landing_task("status", mutates=False, help={"watch": "show it again every 30 seconds, until Ctrl-C"})
 def status(session: TaskSession, stack: str = "", offline: bool = False, watch: bool = False) -> None:
     """Show the stack: entries, pull requests, CI, receipts, and the next command."""
     if watch and not session.json_wanted:
-        from trunkline.tasks.watching import watch as watch_screen
-
-        watch_screen(session.terminal, lambda: _show_status(session, stack, offline=offline))
+        watching.watch(session.terminal, lambda: _show_status(session, stack, offline=offline))
         return
     _show_status(session, stack, offline=offline)
 
 
 def _show_status(session: TaskSession, stack: str, *, offline: bool) -> None:
-    from trunkline.context.open_run import find_open_run
-
-    run = find_open_run()  # first: it is shown even if stack.toml or GitHub fails
+    run = contexts.open_run.find_open_run()  # first: it is shown even if stack.toml or GitHub fails
     session.account["run"] = None if run is None else as_json.open_run(run)
     if run is not None:
         session.terminal.open_run(run)
-    context = open_stack(session, stack, Options())
-    from trunkline.commands import status as status_command
-    from trunkline.report.stack import stack_data, stack_tree
+    context = open_stack(session.terminal, stack, Options())
 
-    observed = status_command.observe(context, offline=offline)
-    session.account["stack"] = stack_data(observed)
-    session.terminal.console.print(stack_tree(observed), soft_wrap=False)
+    observed = commands.status.observe(context, offline=offline)
+    session.account["stack"] = report.stack.stack_data(observed)
+    session.terminal.console.print(report.stack.stack_tree(observed), soft_wrap=False)
     for note in observed.notes:
         session.terminal.line(("note: ", "yellow"), note, indent=2)
     for command in run.commands if run is not None else filter(None, (observed.next,)):
@@ -65,19 +66,16 @@ def plan(
 ) -> None:
     """Predict a landing: steps, commands, conflicts, effects; --markdown writes the runbook."""
     options = options_of(skip, accept_unavailable, fork_point, no_push=no_push)
-    context = open_entry(session, pr, stack, options)
-    from trunkline.commands import plan as plan_command
-    from trunkline.domain.redaction import redacted
-    from trunkline.report import runbook
+    context = open_entry(session.terminal, pr, stack, options)
 
-    book = plan_command.predict_landing(context)
-    session.account.update(pr=context.entry.number, **runbook.data(book))
+    book = commands.plan.predict_landing(context)
+    session.account.update(pr=context.entry.number, **report.runbook.data(book))
     if markdown and not session.json_wanted:
-        sys.stdout.write(redacted(runbook.markdown(book), process.secrets()))
+        sys.stdout.write(redacted(report.runbook.markdown(book), process.secrets()))
         return
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
     session.terminal.plan(book.plan)
-    for line in runbook.forecast_lines(book):
+    for line in report.runbook.forecast_lines(book):
         session.terminal.line(("   then ", "dim"), line, indent=len("   then "))
     session.terminal.next(task_command("rebase", "--pr", context.entry.key))
 
@@ -101,19 +99,16 @@ def report_(
         raise UsageError(
             f"--{' and --'.join(one)} are different forms", next_command=task_command("report", f"--{one[0]}")
         )
-    from trunkline.commands import report as report_command
-    from trunkline.domain.redaction import redacted
-    from trunkline.report import html
 
-    context = open_stack(session, stack, Options())
-    found = report_command.gather(context, offline=offline)
+    context = open_stack(session.terminal, stack, Options())
+    found = commands.report.gather(context, offline=offline)
     if session.json_wanted:
-        session.account["report"] = html.data(found)
+        session.account["report"] = report.html.data(found)
         return
     if one:
         sys.stdout.write(redacted(_form(found, one[0]), process.secrets()))
         return
-    page = redacted(html.html(found), process.secrets()).encode("utf-8", "backslashreplace")
+    page = redacted(report.html.html(found), process.secrets()).encode("utf-8", "backslashreplace")
     path = Path(output).resolve() if output else context.state / "report.html"
     if session.dry_run:
         session.terminal.line(f"would write {path}")
@@ -132,15 +127,12 @@ def _form(found: Report, form: str) -> str:
     Raises:
         UsageError: the form needs a package that is not installed.
     """
-    from trunkline.report import html, mermaid
-
     if form == "markdown":
-        return html.markdown(found)
+        return report.html.markdown(found)
     if form == "mermaid":
-        return mermaid.mermaid(found)
+        return report.mermaid.mermaid(found)
     with installing.needing("junit", "--junit needs junitparser"):
-        from trunkline.report import junit
-    return junit.of_report(found)
+        return report.junit.of_report(found)
 
 
 def _write_page(path: Path, page: bytes, output: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline import commands
 from trunkline.domain.step import ALIASES, REBASE_STEPS, StepName
 from trunkline.tasks import (
     asking,
@@ -53,14 +54,12 @@ def _do(session: TaskSession, context: Context, task: str = "") -> None:
         context: the entry.
         task: `rebase`, or a step; "": the session's task.
     """
-    from trunkline.commands import rebase
-
     session.terminal.headline(f"{context.entry.full_label} -> {context.stack.trunk}")
     session.account["pr"] = context.entry.number
     if session.dry_run:
-        session.plan(rebase.forecast(context, task or session.task).plan)
+        session.plan(commands.rebase.forecast(context, task or session.task).plan)
         return
-    conclude(session, context, rebase.run(context, task or session.task))
+    conclude(session, context, commands.rebase.run(context, task or session.task))
 
 
 @landing_task("rebase", mutates=True)
@@ -82,16 +81,15 @@ def rebase_(
         skip, accept_unavailable, fork_point, fresh=fresh, no_push=no_push, drop_emptied=drop_emptied,
         accept_flaky=accept_flaky, attest=attest,
     )  # fmt: skip
-    context = open_entry(session, pr, stack, options)
-    from trunkline.commands import rebase
+    context = open_entry(session.terminal, pr, stack, options)
 
-    if (nothing := rebase.nothing_to_do(context)) is None:
+    if (nothing := commands.rebase.nothing_to_do(context)) is None:
         _do(session, context)
         return
-    outcome, commands = nothing
+    outcome, following = nothing
     session.account["pr"] = context.entry.number
     session.nothing_to_do(outcome)
-    for command in commands:
+    for command in following:
         session.terminal.next(command)
 
 
@@ -110,7 +108,7 @@ def _step_task(step: StepName) -> LandingTask:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky
         )
-        _do(session, open_entry(session, pr, stack, options))
+        _do(session, open_entry(session.terminal, pr, stack, options))
 
     body.__doc__ = _DOCS[step]
     aliases = [alias for alias, name in ALIASES.items() if name == step.value]
@@ -135,7 +133,7 @@ def _push_task(single: LandingTask) -> LandingTask:
         options = options_of(
             skip, accept_unavailable, fork_point, fresh=fresh, clean=clean, accept_flaky=accept_flaky, attest=attest
         )
-        _do(session, open_entry(session, pr, stack, options))
+        _do(session, open_entry(session.terminal, pr, stack, options))
 
     body.__doc__ = single.__doc__
     return landing_task("push", mutates=True)(body)

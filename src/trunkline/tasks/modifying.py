@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from invoke.collection import Collection
 
+from trunkline import commands, operations
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
 from trunkline.domain.modify_operations import Operation
@@ -23,7 +24,6 @@ from trunkline.tasks.session import TaskSession
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trunkline.commands.modify import Modification, Stacked
     from trunkline.context.run import Context
     from trunkline.domain.commits import Commit
     from trunkline.domain.stack_text import EntryLine
@@ -61,8 +61,6 @@ def modify(
     squash: str = "",
 ) -> None:
     """Change the stack as text in your editor, or by one operation, such as --move 521 --onto 519."""
-    from trunkline.commands import modify as modify_command
-
     kinds = {
         "move": move, "drop": drop, "fold": fold, "split": split, "rename": rename, "reword": reword,
         "squash": squash,
@@ -70,8 +68,8 @@ def modify(
     given = [(kind, name) for kind, name in kinds.items() if name]
     if len(given) + bool(plan) + bool(print) > 1:
         raise _several_operations()
-    context = open_stack(session, stack, options_of(fork_point=fork_point, no_push=no_push))
-    stacked = modify_command.open_stacked(context)
+    context = open_stack(session.terminal, stack, options_of(fork_point=fork_point, no_push=no_push))
+    stacked = commands.modify.open_stacked(context)
     session.account["text"] = stacked.text
     if print:
         if not session.json_wanted:
@@ -79,12 +77,12 @@ def modify(
         return
     chosen = _Options(close, not no_verify)
     if given:
-        elsewhere = modify_command.stack_with(context, onto) if onto else ""
+        elsewhere = commands.modify.stack_with(context, onto) if onto else ""
         trunk = str(context.stack.trunk)
         operation = Operation(*given[0], onto, trunk, into, branch, message, paths, close, elsewhere)
-        _modify(session, context, stacked, modify_command.after(stacked, operation), chosen)
+        _modify(session, context, stacked, commands.modify.after(stacked, operation), chosen)
     elif plan:
-        _modify(session, context, stacked, modify_command.lines_in(_read(plan)), chosen)
+        _modify(session, context, stacked, commands.modify.lines_in(_read(plan)), chosen)
     else:
         _edited(session, context, stacked, chosen)
 
@@ -97,22 +95,18 @@ def _several_operations() -> UsageError:
     )
 
 
-def _edited(session: TaskSession, context: Context, stacked: Stacked, chosen: _Options) -> None:
+def _edited(session: TaskSession, context: Context, stacked: commands.modify.Stacked, chosen: _Options) -> None:
     """Let the user edit the text; a text with a problem is kept, and the error names the file."""
-    from trunkline.commands import modify as modify_command
-    from trunkline.operations import editor
-    from trunkline.planning.rewrite_plan import RewriteConflict
-
     if not session.interactive:
         raise UsageError(
             "modify opens an editor, and there is no terminal",
             why="without one, give an operation, or print the text, edit it, and give it back with --plan",
             next_command=task_command("modify", "--print"),
         )
-    text = editor.edit(context, "STACK", stacked.text)
+    text = operations.editor.edit(context, "STACK", stacked.text)
     try:
-        _modify(session, context, stacked, modify_command.lines_in(text), chosen)
-    except (UsageError, RewriteConflict) as error:
+        _modify(session, context, stacked, commands.modify.lines_in(text), chosen)
+    except commands.modify.MENDABLE as error:
         kept = private_directory(context.state / "edit") / "STACK"
         replace_bytes(kept, text.encode())
         error.why = f"{error.why}\nyour text is in {kept}"
@@ -121,14 +115,15 @@ def _edited(session: TaskSession, context: Context, stacked: Stacked, chosen: _O
 
 
 def _modify(
-    session: TaskSession, context: Context, stacked: Stacked, lines: Sequence[EntryLine], chosen: _Options
+    session: TaskSession,
+    context: Context,
+    stacked: commands.modify.Stacked,
+    lines: Sequence[EntryLine],
+    chosen: _Options,
 ) -> None:
-    from trunkline.commands import modify as modify_command
-    from trunkline.commands import rewriting as rewriting_command
-
     verify = _verified(context.git) if chosen.verify and not session.dry_run else None
     with hooks.running(session):
-        made = modify_command.plan(context, stacked, lines, closes=chosen.close, verify=verify)
+        made = commands.modify.plan(context, stacked, lines, closes=chosen.close, verify=verify)
     if made is None:
         session.outcome(Outcome("nothing to do", "the stack is as the plan has it", StepStatus.NOTHING))
         return
@@ -137,26 +132,25 @@ def _modify(
     if session.dry_run:
         session.plan(made.rewriting.forecast.plan)
         return
-    session.finish_run(rewriting_command.run(made.context, made.rewriting))
+    session.finish_run(commands.rewriting.run(made.context, made.rewriting))
     _print_next(session, made)
 
 
 def _verified(git: Git) -> Callable[[Commit, bytes], bytes]:
     """Return a function that runs the message hooks on the new message of a commit."""
-    from trunkline.operations import commit_hooks
 
     def verified(commit: Commit, message: bytes) -> bytes:
         if commit.encoding:
             return message  # the hooks expect UTF-8
         try:
-            return commit_hooks.message_of(git, message.decode()).encode()
+            return operations.commit_hooks.message_of(git, message.decode()).encode()
         except UnicodeDecodeError:
             return message
 
     return verified
 
 
-def _print_next(session: TaskSession, made: Modification) -> None:
+def _print_next(session: TaskSession, made: commands.modify.Modification) -> None:
     """Print the commands that publish what the run did not, and name what the removed entries leave."""
     done = {(step.name, step.pr) for step in made.rewriting.forecast.plan.steps}
     for entry in made.stack.removed:

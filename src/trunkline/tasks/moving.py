@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from invoke.collection import Collection
 from msgspec import structs
 
+from trunkline import commands, report
 from trunkline.domain.errors import WrongFlag
 from trunkline.domain.names import entry_key
 from trunkline.domain.options import Options
@@ -44,7 +45,7 @@ def _switch_task(run: _Run) -> LandingTask:
         options = Options(stash=stash)
         if pr is None and session.interactive and not os.environ.get("TRUNKLINE_PR"):
             pr = _picked(session, stack)
-        run(session, open_entry(session, pr, stack, options), StepName.SWITCH.value)
+        run(session, open_entry(session.terminal, pr, stack, options), StepName.SWITCH.value)
 
     body.__doc__ = "Step 2: check out the entry's branch (on a terminal, pick one); keeps uncommitted changes safe."
     return landing_task(StepName.SWITCH.value, mutates=True)(body)
@@ -52,7 +53,7 @@ def _switch_task(run: _Run) -> LandingTask:
 
 def _picked(session: TaskSession, stack: str) -> str | None:
     """Let the user pick an entry by its place; None: the current one."""
-    entries = open_stack(session, stack, Options()).stack.entries
+    entries = open_stack(session.terminal, stack, Options()).stack.entries
     for place, entry in reversed(list(enumerate(entries, 1))):
         session.terminal.line((f"{place:3} ", "bold"), f"{entry.full_label}  {entry.title}".rstrip())
     answer = session.terminal.answer(f"Switch to [1-{len(entries)}] ")
@@ -73,15 +74,13 @@ def _move_task(name: str, doc: str, run: _Run) -> LandingTask:
         move_by(session, 1, stack, stash=stash)
 
     def move_by(session: TaskSession, count: int, stack: str, *, stash: bool) -> None:
-        from trunkline.commands import move
-
         options = Options(stash=stash)
-        context = open_stack(session, stack, options)
-        target = move.target(context.git, context.stack, name, count)
+        context = open_stack(session.terminal, stack, options)
+        target = commands.move.target(context.git, context.stack, name, count)
         if target is None:
             session.outcome(Outcome("nothing to do", _end_of(context.stack, name), StepStatus.NOTHING))
             return
-        entry_context = open_entry(session, str(target.key), stack, options)
+        entry_context = open_entry(session.terminal, str(target.key), stack, options)
         run(session, entry_context, StepName.SWITCH.value)
 
     body = by_count if name in {"up", "down"} else to_the_end
@@ -96,7 +95,7 @@ def _end_of(stack: Stack, name: str) -> str:
 @landing_task("open", mutates=False)
 def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
     """Print the page of the entry's pull request; on a terminal, open it in the browser."""
-    context = open_entry(session, pr, stack, Options())
+    context = open_entry(session.terminal, pr, stack, Options())
     url = page(context.repository, context.entry)
     session.account.update(pr=context.entry.number, url=url)
     session.terminal.line(url)
@@ -107,25 +106,20 @@ def open_(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
 @landing_task("comments", mutates=False, help={"pr": "the pull request; default: all of the stack"})
 def comments(session: TaskSession, pr: str = "", stack: str = "") -> None:
     """List the open review threads by entry, file and line, each with its first comment."""
-    from trunkline.github.review_threads import open_threads
-    from trunkline.report.review_threads import lines_of
-
-    context = open_stack(session, stack, Options())
-    entries = [context.stack.entry(entry_key(pr))] if pr else context.stack.entries
-    numbered = [entry for entry in entries if entry.number is not None]
-    found = open_threads(context.github, [entry.pr for entry in numbered])
+    context = open_stack(session.terminal, stack, Options())
+    found = commands.comments.threads(context.project, entry_key(pr) if pr else None)
     session.account["threads"] = [
         {"pr": entry.pr, "branch": entry.branch, **structs.asdict(each)}
-        for entry in numbered
-        for each in found[entry.pr]
+        for entry, threads in found
+        for each in threads
     ]
-    for entry in numbered:
-        if threads := found[entry.pr]:
+    for entry, threads in found:
+        if threads:
             session.terminal.line((entry.full_label, "bold"), f"  {page(context.repository, entry)}/files")
             for each in threads:
-                for line in lines_of(each):
+                for line in report.review_threads.lines_of(each):
                     session.terminal.line(f"  {line}")
-    if not any(found.values()):
+    if not any(threads for _, threads in found):
         session.terminal.line("no review thread is open")
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from invoke.collection import Collection
 
+from trunkline import commands, operations, report, steps
+from trunkline import context as contexts
 from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import CheckFailed, TrunklineError, UsageError
@@ -32,7 +34,6 @@ from trunkline.tasks.opening import checkout, open_entry, open_stack, read_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands import receipts as receipts_command
     from trunkline.context.run import Context
     from trunkline.git.git import Git
 
@@ -76,7 +77,7 @@ def gates_task(single: LandingTask, run: Callable[[TaskSession, Context], None])
         if all_ or stack is True:
             _gate_all(session, *_place("" if stack is True else stack, session), options)
             return
-        run(session, open_entry(session, pr, stack, options))
+        run(session, open_entry(session.terminal, pr, stack, options))
 
     body.__doc__ = f"{single.__doc__} With --stack alone: of every entry, bottom first."
     help_ = {"stack": f"{FLAGS['stack'].help}; without a value: gate every entry"}
@@ -107,21 +108,19 @@ def checks_task(single: LandingTask) -> LandingTask:
             return
         if not tick:
             raise UsageError("--reason belongs to --tick NAME", next_command=task_command("checks"))
-        _tick(session, open_entry(session, pr, stack, Options()), tick, reason)
+        _tick(session, open_entry(session.terminal, pr, stack, Options()), tick, reason)
 
     body.__doc__ = f"{single.__doc__} --tick NAME --reason WHY: you looked."
     return landing_task("checks", mutates=True)(body)
 
 
 def _tick(session: TaskSession, context: Context, name: str, reason: str) -> None:
-    from trunkline.steps import checks
-
     session.account["pr"] = context.entry.number
-    check = checks.manual_check(context.entry, name, reason)
+    check = steps.checks.manual_check(context.entry, name, reason)
     if session.dry_run:
         session.terminal.line(f"would confirm {name} on {short(context.local_tip())}")
         return
-    outcome = checks.tick(context.view(), check, reason)
+    outcome = steps.checks.tick(context.view(), check, reason)
     session.account["ticked"] = outcome.to_json()
     session.terminal.line(("✓ ", "green"), f"{name} on {short(context.local_tip())}: {outcome.summary}")
 
@@ -142,23 +141,21 @@ def checklist_task(single: LandingTask) -> LandingTask:
             single.body(session, pr=pr, stack=stack, skip=skip)
             return
         options = options_of(skip, accept_unavailable, accept_flaky=accept_flaky)
-        context = open_entry(session, pr, stack, options)
-        from trunkline.report import checklist as checklist_report
-        from trunkline.steps import checklist
+        context = open_entry(session.terminal, pr, stack, options)
 
-        lines = checklist.evaluate(context.view())
-        outcome = checklist.outcome(lines)
+        lines = steps.checklist.evaluate(context.view())
+        outcome = steps.checklist.outcome(lines)
         session.account["pr"] = context.entry.number
         session.account["steps"] = [{"step": "checklist", **as_json.outcome(outcome)}]
         if markdown and not session.json_wanted:
-            sys.stdout.write(redacted(checklist_report.markdown(lines), process.secrets()))
+            sys.stdout.write(redacted(report.checklist.markdown(lines), process.secrets()))
         else:
             session.terminal.headline(f"{context.entry.full_label}: {outcome.message}")
             now = dt.datetime.now(dt.timezone.utc)
-            session.terminal.console.print(checklist_report.table(lines, now))
+            session.terminal.console.print(report.checklist.table(lines, now))
         if outcome.mark is StepStatus.FAILED:
-            commands = next_commands(context.entry.key, outcome.data["lines"])
-            raise CheckFailed("the checklist has open lines", next_command=commands)
+            following = next_commands(context.entry.key, outcome.data["lines"])
+            raise CheckFailed("the checklist has open lines", next_command=following)
 
     body.__doc__ = single.__doc__
     help_ = {"markdown": "print a task list for a pull request"}
@@ -167,23 +164,16 @@ def checklist_task(single: LandingTask) -> LandingTask:
 
 def _unmerged(session: TaskSession, stack: Stack, options: Options) -> Stack:
     """Return a stack without its merged entries; as it is, where GitHub cannot be reached."""
-    from trunkline.operations import gate_stack
-
     try:
-        context = open_stack(session, stack.name, options)
-        return msgspec.structs.replace(stack, entries=gate_stack.unmerged(context.project))
+        context = open_stack(session.terminal, stack.name, options)
+        return msgspec.structs.replace(stack, entries=operations.gate_stack.unmerged(context.project))
     except TrunklineError as error:
         session.terminal.progress(f"merged entries are gated, too: {error.what}")
         return stack
 
 
 def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) -> None:
-    from trunkline.context.loading import refuse_unknown_gates
-    from trunkline.operations import gate_stack
-    from trunkline.report.gates import stack_table
-    from trunkline.steps import gates
-
-    refuse_unknown_gates(stack, options)
+    contexts.loading.refuse_unknown_gates(stack, options)
     stack = _unmerged(session, stack, options)
     if not stack.entries:
         session.nothing_to_do(Outcome("nothing to do", "every entry is merged", StepStatus.NOTHING))
@@ -191,11 +181,11 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
     session.terminal.headline(f"gates of {count_of(len(stack.entries), 'entry', 'entries')}, bottom first")
     if session.dry_run:
         for entry in stack.entries:
-            session.terminal.line(f"  {entry.full_label}: {', '.join(gate_stack.names(stack))}")
+            session.terminal.line(f"  {entry.full_label}: {', '.join(operations.gate_stack.names(stack))}")
         return
-    session.approve(gates.publishes(stack.gates))
+    session.approve(steps.gates.publishes(stack.gates))
     with session.terminal.gating():
-        rows = gate_stack.gate_stack(git, stack, session.terminal, options.reuse)
+        rows = operations.gate_stack.gate_stack(git, stack, session.terminal, options.reuse)
     session.account["entries"] = [
         {
             "pr": row.entry.number,
@@ -207,7 +197,7 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
         for row in rows
     ]
     heads = [(f"{r.entry.label} {short(r.commit) if r.commit else 'no branch'}", r.outcomes) for r in rows]
-    session.terminal.console.print(stack_table(gate_stack.names(stack), heads))
+    session.terminal.console.print(report.gates.stack_table(operations.gate_stack.names(stack), heads))
     waived = Waivers(options.accept_unavailable, options.accept_flaky)
     wrong = [row for row in rows if not all(map(waived.allow, row.outcomes.values()))]
     if wrong:
@@ -218,21 +208,18 @@ def _gate_all(session: TaskSession, git: Git, stack: Stack, options: Options) ->
             missing = {outcome.gate for outcome in outcomes if outcome.verdict is Verdict.UNAVAILABLE}
             again = session.again({"accept-unavailable": ",".join(sorted(missing | options.accept_unavailable))})
         else:
-            again = gates.run_again(git, first, short(commit), pr) if commit else ""
+            again = steps.gates.run_again(git, first, short(commit), pr) if commit else ""
         raise CheckFailed(
             f"{len(wrong)} of {count_of(len(rows), 'entry', 'entries')} did not pass every gate",
             why=f"{wrong[0].entry.label} {first.gate}: {first.diagnosis or first.verdict.value}",
             next_command=tuple(
-                part for part in (*gates.to_edit(git, wrong[0].entry, [first]), first.fix, again) if part
+                part for part in (*steps.gates.to_edit(git, wrong[0].entry, [first]), first.fix, again) if part
             ),
         )
 
 
-def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_command.Listed, ...]:
-    from trunkline.commands import receipts as receipts_command
-    from trunkline.report.gates import receipts_table
-
-    found = receipts_command.listed(*_place(stack, session))
+def _print_receipts(session: TaskSession, stack: str) -> tuple[commands.receipts.Listed, ...]:
+    found = commands.receipts.listed(*_place(stack, session))
     session.account["receipts"] = [
         {
             "file": each.path.name,
@@ -248,7 +235,7 @@ def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_command.
         session.terminal.line(f"no receipt yet: {task_command('gates')}")
         return found
     sound = [(each.receipt, _standing(each), each.signed) for each in found if each.receipt]
-    session.terminal.console.print(receipts_table(sound))
+    session.terminal.console.print(report.gates.receipts_table(sound))
     for (standing, why), count in Counter((each.standing, each.why) for each in found if each.why).items():
         session.terminal.line(f"{count_of(count, 'receipt')} {standing}: {why}")
     for each in found:
@@ -257,7 +244,7 @@ def _print_receipts(session: TaskSession, stack: str) -> tuple[receipts_command.
     return found
 
 
-def _standing(each: receipts_command.Listed) -> str:
+def _standing(each: commands.receipts.Listed) -> str:
     """Return a receipt's current validity, or its own verdict if that is unknown."""
     if each.problem or each.receipt is None:
         return Verdict.FAILED.value
@@ -285,19 +272,17 @@ def verify(session: TaskSession, stack: str = "") -> None:
 @landing_task("receipts.push", mutates=True)
 def push(session: TaskSession, stack: str = "") -> None:
     """Share the receipts as git notes (refs/notes/trunkline), without their logs."""
-    from trunkline.commands import receipts as receipts_command
-
     git, chosen = _place(stack, session)
     if session.dry_run:
-        count = len(receipts_command.valid(git))
+        count = len(commands.receipts.valid(git))
         session.account.update(receipts=count, pushed=False)
         session.terminal.line(f"would push {count_of(count, 'receipt')} to {chosen.remote} as git notes")
         return
-    if found := receipts_command.valid(git):
+    if found := commands.receipts.valid(git):
         session.approve(
             [f"push {count_of(len(found), 'receipt')} to {chosen.remote} as git notes (refs/notes/trunkline)"]
         )
-    count, moved = receipts_command.push(git, chosen)
+    count, moved = commands.receipts.push(git, chosen)
     session.account.update(receipts=count, pushed=moved)
     session.terminal.line(
         f"{count_of(count, 'receipt')}: " + ("pushed" if moved else "nothing to push, the remote is up to date")
@@ -307,13 +292,11 @@ def push(session: TaskSession, stack: str = "") -> None:
 @landing_task("receipts.pull", mutates=True)
 def pull(session: TaskSession, stack: str = "") -> None:
     """Fetch others' receipts; only those signed by one of `[gates] signers` count here."""
-    from trunkline.commands import receipts as receipts_command
-
     git, chosen = _place(stack, session)
     if session.dry_run:
         session.terminal.line(f"would fetch the receipts of {chosen.remote}")
         return
-    pulled = receipts_command.pull(git, chosen)
+    pulled = commands.receipts.pull(git, chosen)
     session.account.update(taken=pulled.taken, untrusted=pulled.untrusted, known=pulled.known)
     session.terminal.line(
         f"{pulled.taken} taken, {pulled.known} known already, {pulled.untrusted} not signed by anybody known"
@@ -331,18 +314,18 @@ def pull(session: TaskSession, stack: str = "") -> None:
 def export(session: TaskSession, stack: str = "", commit: str = "", output: str = "", sign: str = "") -> None:
     """Write the receipts of a commit as DSSE envelopes and a JUnit file."""
     with installing.needing("export", "DSSE envelopes and JUnit files need packages"):
-        from trunkline.commands import export_receipts
+        export_command = commands.export_receipts
 
     git, chosen = _place(stack, session)
-    found = export_receipts.export_of(git, commit, output)
+    found = export_command.export_of(git, commit, output)
     session.account.update(folder=str(found.folder), files=list(found.names()))
     if session.dry_run:
         for name in found.names():
             session.terminal.line(f"would write {found.folder / name}")
         return
-    export_receipts.write(found, sign, chosen.gates)
+    export_command.write(found, sign, chosen.gates)
     session.terminal.line(
-        ("✓ ", "green"), f"{count_of(len(found.receipts), 'envelope')} and {export_receipts.JUNIT} in {found.folder}"
+        ("✓ ", "green"), f"{count_of(len(found.receipts), 'envelope')} and {export_command.JUNIT} in {found.folder}"
     )
 
 
@@ -353,8 +336,8 @@ def add_to(namespace: Collection, run: Callable[[TaskSession, Context], None]) -
         namespace: the collection.
         run: runs a step in a context.
     """
-    steps = {name: task for name, task in namespace.tasks.items() if isinstance(task, LandingTask)}
-    namespace.add_task(gates_task(steps["gates"], run))
-    namespace.add_task(checks_task(steps["checks"]))
-    namespace.add_task(checklist_task(steps["checklist"]))
+    single = {name: task for name, task in namespace.tasks.items() if isinstance(task, LandingTask)}
+    namespace.add_task(gates_task(single["gates"], run))
+    namespace.add_task(checks_task(single["checks"]))
+    namespace.add_task(checklist_task(single["checklist"]))
     namespace.add_collection(Collection("receipts", list_, verify, push, pull, export))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline import commands
+from trunkline import context as contexts
 from trunkline.domain.checklist import next_commands
 from trunkline.domain.command import Command, accept_unavailable, name_stack, task_command
 from trunkline.domain.errors import CheckFailed
@@ -55,38 +57,32 @@ def skip(session: TaskSession) -> None:
 
 def _leave_conflict(session: TaskSession) -> None:
     """Leave the work tree of the run's conflict, which the run removes, for the checkout."""
-    from trunkline.context.open_run import checkout_beside_conflict
-
     git = checkout()
-    beside = checkout_beside_conflict(git)
+    beside = contexts.open_run.checkout_beside_conflict(git)
     if beside is not None:
         session.terminal.line(f"working in {beside}, because {git.cwd} is removed at the end")
         os.chdir(beside)
 
 
 def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
-    from trunkline.commands import abort as abort_command
-    from trunkline.commands import resume
-    from trunkline.context.open_run import name_of
-
     _leave_conflict(session)
-    taken_back = abort_command.find_begun(session.terminal)
+    taken_back = commands.abort.find_begun(session.terminal)
     if taken_back is not None:  # a killed abort is completed, never reversed
         _abort(session, *taken_back, local=False)
         return
-    found = resume.find(session.terminal)
+    found = commands.resume.find(session.terminal)
     if found is None:
         session.terminal.line(f"nothing to {'skip' if skip else 'continue'}: no run is open")
         return
     context, run = found
     name_stack(context.stack.name)
     accept_unavailable(context.options.accept_unavailable)
-    taken = name_of(run) if len(run.moves) > 1 else context.entry.full_label
+    taken = contexts.open_run.name_of(run) if len(run.moves) > 1 else context.entry.full_label
     session.terminal.headline(f"{taken} -> {context.stack.trunk}, run {run.id}")
     if session.dry_run:
-        session.plan(resume.plan(context, run))
+        session.plan(commands.resume.plan(context, run))
     else:
-        conclude(session, context, resume.resume(context, run, skip=skip, include=include))
+        conclude(session, context, commands.resume.resume(context, run, skip=skip, include=include))
         if not session.terminal.commands_next:
             session.terminal.next(task_command("status"))
 
@@ -94,10 +90,8 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
 @landing_task("abort", mutates=True)
 def abort(session: TaskSession, local: bool = False) -> None:
     """End the stopped run and restore the state before it; the rest is listed and kept."""
-    from trunkline.commands import abort as abort_command
-
     _leave_conflict(session)
-    found = abort_command.find(session.terminal)
+    found = commands.abort.find(session.terminal)
     if found is None:
         session.terminal.line("nothing to abort: no run is open")
         return
@@ -105,49 +99,41 @@ def abort(session: TaskSession, local: bool = False) -> None:
 
 
 def _abort(session: TaskSession, context: Context, run: Run, *, local: bool) -> None:
-    from trunkline.commands import abort as abort_command
-
     name_stack(context.stack.name)
     if session.dry_run:
-        session.plan(abort_command.plan(context, run))
+        session.plan(commands.abort.plan(context, run))
     else:
-        session.outcome(abort_command.abort(context, run, local=local))
+        session.outcome(commands.abort.abort(context, run, local=local))
 
 
 @landing_task("undo", mutates=True)
 def undo(session: TaskSession, run: str = "") -> None:
     """Revert a finished run: branch, remote, draft state, base, note; undo again to redo it."""
-    from trunkline.commands import undo as undo_command
-    from trunkline.context.open_run import name_of
-
-    found = undo_command.find(session.terminal, run=run)
+    found = commands.undo.find(session.terminal, run=run)
     if found is None or not found.changes:
         session.terminal.line("nothing to undo: no finished run changed anything")
         return
     name_stack(found.context.stack.name)
-    session.terminal.headline(f"{name_of(found.run)}: back to before run {found.run.id}")
+    session.terminal.headline(f"{contexts.open_run.name_of(found.run)}: back to before run {found.run.id}")
     session.account["undoes"] = found.run.id
     if session.dry_run:
-        session.plan(undo_command.forecast(found))
+        session.plan(commands.undo.forecast(found))
     else:
-        session.finish_run(undo_command.run(found))
+        session.finish_run(commands.undo.run(found))
         session.terminal.next(task_command("status"))
 
 
 @landing_task("log", mutates=False)
 def log(session: TaskSession) -> None:
     """List the runs of this repository, newest first, with the result of each step."""
-    from trunkline.commands import log as log_command
-    from trunkline.context.open_run import name_of
-
-    runs = log_command.runs()
-    session.account["runs"] = [log_command.as_data(run) for run in runs]
+    runs = commands.log.runs()
+    session.account["runs"] = [commands.log.as_data(run) for run in runs]
     if not runs:
         session.terminal.line("no run yet")
     for run in runs:
-        named = name_of(run) if run.started else ""
+        named = contexts.open_run.name_of(run) if run.started else ""
         session.terminal.line((run.id, "bold"), f"  {named}: {run.state}")
-        for row in log_command.rows(run):
+        for row in commands.log.rows(run):
             session.terminal.line(f"   {row}")
 
 

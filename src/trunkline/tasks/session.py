@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
+from trunkline import context as contexts
 from trunkline.domain.command import Command, argv_of, caller, exact_command, program_help, task_command
 from trunkline.domain.errors import (
     Declined,
@@ -177,10 +178,8 @@ class TaskSession:
 
     def nothing_to_do(self, nothing: Outcome) -> None:
         """Print that the stack is as the task would make it, with the open run, if there is one."""
-        from trunkline.context.open_run import find_open_run
-
         self.outcome(nothing)
-        run = find_open_run()
+        run = contexts.open_run.find_open_run()
         if run is not None:
             self.terminal.open_run(run)
             for command in run.commands:
@@ -259,10 +258,8 @@ def task_session(task: str, *, json_wanted: bool) -> Iterator[TaskSession]:
 
 
 def _open_run() -> Run | None:
-    from trunkline.context import open_run
-
     with contextlib.suppress(TrunklineError, OSError):  # the directory of the process may be gone, or unreadable
-        return open_run.open_run(checkout().state_dir())
+        return contexts.open_run.open_run(checkout().state_dir())
     return None
 
 
@@ -305,7 +302,7 @@ def _print_interrupted(session: TaskSession, error: KeyboardInterrupt) -> None:
 
 def _print_defect(task: str, error: Exception) -> str:
     """Write the defect's log and name it; return its path, or "" if it cannot be written."""
-    from trunkline.git.state_directory import state_home
+    from trunkline.git.state_directory import state_home  # noqa: PLC0415 -- 4 ms, after a defect alone
 
     log, unwritten = state_home() / "defect.log", ""
     text = f"task {task}\n{''.join(traceback.format_exception(error))}"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 
+from trunkline import commands
 from trunkline.domain.command import task_command, task_list
-from trunkline.domain.discover import OpenPullRequest, beside
 from trunkline.domain.errors import CheckFailed, Refused, UsageError
 from trunkline.domain.health import Health
 from trunkline.tasks.definition import landing_task
@@ -20,11 +20,10 @@ from trunkline.tasks.opening import checkout, read_stack
 from trunkline.tasks.session import TaskSession
 
 if TYPE_CHECKING:
-    from trunkline.commands import init as init_command
-    from trunkline.commands import init_update
+    from trunkline.domain.discover import OpenPullRequest
 
 
-def _print_stacks(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
+def _print_stacks(session: TaskSession, discovered: commands.init.PullRequestStacks) -> None:
     session.account["stacks"] = [
         [{"pr": entry.number, "branch": entry.branch, "title": entry.title} for entry in stack]
         for stack in discovered.stacks
@@ -42,7 +41,7 @@ def _print_stacks(session: TaskSession, discovered: init_command.PullRequestStac
         session.terminal.line(("note: ", "yellow"), note)
 
 
-def _print_differences(session: TaskSession, checked: tuple[init_update.Checked, ...]) -> list[str]:
+def _print_differences(session: TaskSession, checked: tuple[commands.init_update.Checked, ...]) -> list[str]:
     lines = [
         f"{each.stack.name}: {one.message}" if each.stack.name else one.message
         for each in checked
@@ -53,15 +52,13 @@ def _print_differences(session: TaskSession, checked: tuple[init_update.Checked,
 
 
 def _write_tasks(session: TaskSession, *, alone: bool) -> None:
-    from trunkline.commands import init_files
-
     if alone:
         raise UsageError(
             "--write-tasks excludes --check and --update",
             why="it writes the missing files, and names what the existing ones lack",
             next_command=task_command("init", "--write-tasks"),
         )
-    files = init_files.write(dry_run=session.dry_run)
+    files = commands.init_files.write(dry_run=session.dry_run)
     session.account["files"] = [{"name": file.name, "wrote": file.wrote, "add": file.add} for file in files]
     new = "would write" if session.dry_run else "wrote"
     for file in files:
@@ -88,9 +85,6 @@ def init(
     top: str = "",
 ) -> None:
     """Write stack.toml from the repository's open pull requests; or compare it, and update it."""
-    from trunkline.commands import init as init_command
-    from trunkline.commands import init_local
-
     if check + update + track > 1:
         named = [name for name, given in (("--check", check), ("--update", update), ("--track", track)) if given]
         raise UsageError(f"{' and '.join(named)} exclude each other", next_command=task_command("init", named[0]))
@@ -99,19 +93,19 @@ def init(
         return
     if track and _track(session):
         return
-    exists = not (check or update or session.dry_run) and init_command.exists()
-    discovered = init_command.observe(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
+    exists = not (check or update or session.dry_run) and commands.init.exists()
+    discovered = commands.init.observe(session.terminal, remote=remote, trunk=trunk, alone=alone, top=top)
     if check or update:
         _compare(session, discovered, check=check)
         return
     if exists:
         _begin_next(session, discovered)
         return
-    discovered = init_local.with_local(discovered)
+    discovered = commands.init_local.with_local(discovered)
     _print_stacks(session, discovered)
     if not session.dry_run:
-        _print_written(session, init_command.write(discovered, track=track), discovered.trunk if track else "")
-    _print_branches(session, [each for stack in discovered.found.stacks for each in beside(discovered.open, stack)])
+        _print_written(session, commands.init.write(discovered, track=track), discovered.trunk if track else "")
+    _print_branches(session, discovered.branches)
     _print_assumptions(session, discovered)
     _print_proposals(session, discovered)
     if not session.dry_run:
@@ -119,7 +113,7 @@ def init(
             session.terminal.next(task_command("status", *flags))
 
 
-def _each_stack(discovered: init_command.PullRequestStacks) -> Iterable[tuple[str, ...]]:
+def _each_stack(discovered: commands.init.PullRequestStacks) -> Iterable[tuple[str, ...]]:
     """Return the flags of `status` for each stack: of several, it shows the one that is named."""
     if len(discovered.stacks) == 1:
         return ((),)
@@ -128,9 +122,7 @@ def _each_stack(discovered: init_command.PullRequestStacks) -> Iterable[tuple[st
 
 def _track(session: TaskSession) -> bool:
     """Let git track the existing stack.toml; return False if there is none."""
-    from trunkline.commands import init_track
-
-    kept = init_track.track(dry_run=session.dry_run)
+    kept = commands.init_track.track(dry_run=session.dry_run)
     if kept is None:
         return False
     session.account.update(path=str(kept.path), tracked=True)
@@ -152,14 +144,12 @@ def _print_add(session: TaskSession, path: Path, trunk: str) -> None:
     session.terminal.next(f"git -C {shlex.quote(str(path.parent))} add {files}")
 
 
-def _begin_next(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
+def _begin_next(session: TaskSession, discovered: commands.init.PullRequestStacks) -> None:
     """Begin the next stack in a stack.toml whose entries are all merged."""
-    from trunkline.commands import init_update
-
-    checked = init_update.refuse_unfinished(discovered)
+    checked = commands.init_update.refuse_unfinished(discovered)
     for line in _print_differences(session, checked):
         session.terminal.line(f"  {line}")
-    session.terminal.line(f"wrote {init_update.update(discovered, checked)}")
+    session.terminal.line(f"wrote {commands.init_update.update(discovered, checked)}")
     session.terminal.next(task_command("status"))
 
 
@@ -181,8 +171,6 @@ def _print_written(session: TaskSession, path: Path, trunk: str) -> None:
 
 def _print_branches(session: TaskSession, branches: Sequence[tuple[OpenPullRequest, OpenPullRequest]]) -> None:
     """Print pull requests with the same base as an entry, and the commands for their own stacks."""
-    from trunkline.config import location
-
     session.account["branches"] = [
         {"pr": pr.number, "beside": other.number, "base": pr.base} for pr, other in branches
     ]
@@ -193,23 +181,19 @@ def _print_branches(session: TaskSession, branches: Sequence[tuple[OpenPullReque
             " as a second stack, in a file of its own:",
             indent=2,
         )
-        own = f"{location.VARIABLE}=stack-{pr.number}.toml"
+        own = commands.init.own_file(pr.number)
         session.terminal.line((f"    {own} {task_command('init', '--top', pr.number)}", "dim"))
 
 
-def _print_assumptions(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
+def _print_assumptions(session: TaskSession, discovered: commands.init.PullRequestStacks) -> None:
     """Print the settings that the Cargo workspace does not declare."""
-    from trunkline.commands import init as init_command
-
-    for each in init_command.assumptions(discovered):
+    for each in commands.init.assumptions(discovered):
         session.terminal.line(("! ", "yellow"), each)
 
 
-def _print_proposals(session: TaskSession, discovered: init_command.PullRequestStacks) -> None:
+def _print_proposals(session: TaskSession, discovered: commands.init.PullRequestStacks) -> None:
     """Print gates that could be added, and why; stack.toml keeps the six defaults."""
-    from trunkline.commands import init as init_command
-
-    found = init_command.proposals(discovered)
+    found = commands.init.proposals(discovered)
     session.account["proposals"] = [{"why": each.why, "table": each.table, "needed": each.needed} for each in found]
     for each in found:
         session.terminal.line(("! ", "yellow"), f"{each.why}; a gate for it, in stack.toml:")
@@ -217,10 +201,8 @@ def _print_proposals(session: TaskSession, discovered: init_command.PullRequestS
             session.terminal.line((f"    {line}", "dim"))
 
 
-def _compare(session: TaskSession, discovered: init_command.PullRequestStacks, *, check: bool) -> None:
-    from trunkline.commands import init_update
-
-    checked = init_update.check(discovered, local=not check)
+def _compare(session: TaskSession, discovered: commands.init.PullRequestStacks, *, check: bool) -> None:
+    checked = commands.init_update.check(discovered, local=not check)
     lines = _print_differences(session, checked)
     _print_branches(session, [branch for each in checked for branch in each.branches])
     if not lines:
@@ -235,20 +217,18 @@ def _compare(session: TaskSession, discovered: init_command.PullRequestStacks, *
             why="\n".join(lines),
             next_command=task_command("init", "--update"),
         )
-    init_update.refuse_while_paused(discovered, checked)
+    commands.init_update.refuse_while_paused(discovered, checked)
     for line in lines:
         session.terminal.line(f"  {line}")
     if not session.dry_run:
-        session.terminal.line(f"mended {init_update.update(discovered, checked, drop=True)}")
+        session.terminal.line(f"mended {commands.init_update.update(discovered, checked, drop=True)}")
         session.terminal.next(task_command("status"))
 
 
 @landing_task("trust", mutates=True)
 def trust(session: TaskSession) -> None:
     """Confirm the branch's changes to trunk's stack.toml: commands to run, and trusted signers."""
-    from trunkline.commands import trust as trust_command
-
-    question = trust_command.question_of()
+    question = commands.trust.question_of()
     session.account.update(differences=list(question.lines), trusted=bool(question.why) or not session.dry_run)
     if question.why:
         session.terminal.line(("✓ ", "green"), f"{question.found.path.name} is trusted: {question.why}")
@@ -259,7 +239,7 @@ def trust(session: TaskSession) -> None:
     if session.dry_run:
         session.terminal.line(f"would trust {count} of {question.found.path.name}; nothing was confirmed")
         return
-    trust_command.confirm(question)
+    commands.trust.confirm(question)
     session.terminal.line(
         ("✓ ", "green"), f"trusted {count} of {question.found.path.name}, until one of them changes"
     )
@@ -272,9 +252,7 @@ _MARKS = {Health.OK: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.E
 @landing_task("doctor", mutates=False, help={"offline": "do not query GitHub or the remote"})
 def doctor(session: TaskSession, offline: bool = False) -> None:
     """Check tools, sign-in, toolchains and settings; each problem with the command that fixes it."""
-    from trunkline.commands import doctor as doctor_command
-
-    found = doctor_command.examine(session.terminal, offline=offline)
+    found = commands.doctor.examine(session.terminal, offline=offline)
     session.account["findings"] = [
         {"about": each.about, "message": each.message, "health": each.health.name.lower(), "fix": each.fix}
         for each in found
@@ -309,30 +287,28 @@ def workflow(
     fallback: str = "",
 ) -> None:
     """Write the Actions workflow: a job per gate; or with --attested, one that verifies receipts."""
-    from trunkline.commands import ci_workflow
-
     git = checkout()
-    chosen, label = read_stack(git, stack), runner or ci_workflow.RUNNER
+    chosen, label = read_stack(git, stack), runner or commands.ci_workflow.RUNNER
     if not attested and (merged or fallback):
         raise UsageError(
             "--merged and --fallback belong to --attested", next_command=session.again({"attested": True})
         )
-    name = ci_workflow.ATTESTED if attested else ci_workflow.PATH
+    name = commands.ci_workflow.ATTESTED if attested else commands.ci_workflow.PATH
     if attested:
         runs = one_of("fallback", fallback, ("run",)) == "run"
-        text = ci_workflow.attested_text(git, chosen, runner=label, merged=merged, fallback=runs)
+        text = commands.ci_workflow.attested_text(git, chosen, runner=label, merged=merged, fallback=runs)
     else:
-        text = ci_workflow.text(git, chosen, runner=label)
+        text = commands.ci_workflow.text(git, chosen, runner=label)
     session.account.update(path=name, text=text)
     if check:
         switches: dict[str, str | bool] = {"attested": attested, "merged": merged, "fallback": fallback}
-        ci_workflow.check(git, text, name, {flag: value for flag, value in switches.items() if value})
+        commands.ci_workflow.check(git, text, name, {flag: value for flag, value in switches.items() if value})
         session.terminal.line(("✓ ", "green"), f"{name} is what would be written")
     elif session.dry_run:
         if not session.json_wanted:
             sys.stdout.write(text)  # file content, printed without escapes and wrapping
     else:
-        path, changed = ci_workflow.write(git, text, name)
+        path, changed = commands.ci_workflow.write(git, text, name)
         session.terminal.line(
             ("✓ ", "green"), f"{'wrote' if changed else 'has it already:'} {path.relative_to(git.cwd)}"
         )

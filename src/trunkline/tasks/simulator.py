@@ -12,6 +12,7 @@ from pathlib import Path
 
 from invoke.collection import Collection
 
+from trunkline import commands, report, sim
 from trunkline.domain.command import Command, argv_of, caller, flag_words, task_command
 from trunkline.domain.errors import CheckFailed, UsageError, WrongFlag
 from trunkline.domain.rehearsal import REHEARSED, Rehearsed
@@ -48,19 +49,22 @@ def rehearse(
 ) -> None:
     """Run a task in a sandbox with a simulated GitHub, and show what it would change."""
     with simulator():
-        from trunkline.commands import rehearse as rehearse_command
-        from trunkline.sim import sandbox
+        rehearse_command = commands.rehearse
     _refuse_chain()
     one_of("task", task, REHEARSED)
     _require_plan(task, plan)
     with contextlib.ExitStack() as inside:
         single = task in {"rebase", "rescue"}
         if example:
-            box = inside.enter_context(sandbox.temporary(keep=keep))
+            box = inside.enter_context(sim.sandbox.temporary(keep=keep))
             inside.enter_context(box.entered())
             pr = pr or (str(box.example.pulls[1].number) if single else None)
         options = options_of(skip, accept_unavailable, fork_point, accept_flaky=accept_flaky)
-        context = open_entry(session, pr, stack, options) if single else open_stack(session, stack, options)
+        context = (
+            open_entry(session.terminal, pr, stack, options)
+            if single
+            else open_stack(session.terminal, stack, options)
+        )
         flags: dict[str, str | bool] = {
             "stack": stack, "skip": skip, "accept-unavailable": accept_unavailable, "accept-flaky": accept_flaky,
             "fork-point": fork_point, "require": require, "plan": str(Path(plan).absolute()) if plan else "",
@@ -91,15 +95,13 @@ def _failed(session: TaskSession, task: str, found: Rehearsed) -> CheckFailed:
 
 def _print(session: TaskSession, found: Rehearsed) -> None:
     """Show the changes that the rehearsed task made in the sandbox."""
-    from trunkline.report import rehearsal
-
-    session.account["rehearsal"] = rehearsal.data(found)
-    for table, rows in ((rehearsal.refs_table, found.refs), (rehearsal.pulls_table, found.pulls)):
+    session.account["rehearsal"] = report.rehearsal.data(found)
+    for table, rows in ((report.rehearsal.refs_table, found.refs), (report.rehearsal.pulls_table, found.pulls)):
         if rows:
             session.terminal.console.print(table(found), soft_wrap=False)
-    for line in rehearsal.descriptions(found):
+    for line in report.rehearsal.descriptions(found):
         session.terminal.line(line)
-    session.terminal.line(rehearsal.summary(found))
+    session.terminal.line(report.rehearsal.summary(found))
     if found.place:
         session.terminal.line(f"the sandbox is in {found.place}; to go in: {found.place}/enter")
 
@@ -178,7 +180,7 @@ def serve(
 ) -> None:
     """Serve a simulated GitHub until Ctrl-C, for a shell whose git and gh use only it."""
     with simulator():
-        from trunkline.commands import serve as serve_command
+        serve_command = commands.serve
     serve_command.serve(root, session.terminal, example=example, repository=repository, trunk=trunk, faults=faults)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from invoke.collection import Collection
 
+from trunkline import commands, report
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Refused, WrongFlag
 from trunkline.domain.merge_choice import described
@@ -40,17 +41,16 @@ def restack(
 ) -> None:
     """Replay every open entry onto its base, and push what moved in one atomic push."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
-    context = open_stack(session, stack, options)
-    from trunkline.commands import restack as restack_command
+    context = open_stack(session.terminal, stack, options)
 
     _headline(session, context.stack)
-    if (nothing := restack_command.nothing_to_do(context.view())) is not None:
+    if (nothing := commands.restack.nothing_to_do(context.view())) is not None:
         session.nothing_to_do(nothing)
         return
     if session.dry_run:
-        session.plan(restack_command.forecast(context).plan)
+        session.plan(commands.restack.forecast(context).plan)
         return
-    session.finish_run(restack_command.run(context))
+    session.finish_run(commands.restack.run(context))
     session.terminal.next(task_command("restack" if no_push and not is_set("no-push") else "status"))
 
 
@@ -65,17 +65,16 @@ def sync(
 ) -> None:
     """Take over what others merged and pushed, restack, delete merged local branches, begin the next stack."""
     options = options_of(skip, fork_point=fork_point, no_push=no_push, drop_emptied=drop_emptied)
-    context = open_stack(session, stack, options)
-    from trunkline.commands import sync as sync_command
+    context = open_stack(session.terminal, stack, options)
 
     _headline(session, context.stack)
     if session.dry_run:
-        session.plan(sync_command.forecast(context).plan)
+        session.plan(commands.sync.forecast(context).plan)
     else:
-        session.finish_run(sync_command.run(context))
+        session.finish_run(commands.sync.run(context))
     session.account["next_stack"] = []
     try:
-        landed = sync_command.next_stack(context.view(), change=not session.dry_run)
+        landed = commands.sync.next_stack(context.view(), change=not session.dry_run)
     except Refused as refused:  # stack.toml is tracked: the branches are up to date all the same
         session.terminal.line(("! ", "yellow"), f"{refused.what}: {refused.why}")
         for command in refused.next_commands:
@@ -138,40 +137,35 @@ def land(
         together=together,
         verify=one_of("verify", verify, ("each", "top")),
     )
-    context = open_stack(session, stack, options)
+    context = open_stack(session.terminal, stack, options)
     _land(session, context, entry_key(up_to or pr) if up_to or pr else None)
 
 
 def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None:
     """Show or land the entries up to the last one; None: all."""
-    from trunkline.commands import land as land_command
-    from trunkline.commands import restack as restack_command
-
-    land_command.refuse_contradiction(context.project)
+    commands.land.refuse_contradiction(context.project)
     _headline(session, context.stack)
-    if (nothing := restack_command.nothing_to_do(context.view(), up_to=last)) is not None:
+    if (nothing := commands.restack.nothing_to_do(context.view(), up_to=last)) is not None:
         session.nothing_to_do(nothing)
         return
-    entries = land_command.entries_of(context.view(), last)
+    entries = commands.land.entries_of(context.view(), last)
     session.account["lands"] = [entry.pr for entry in entries]
     order = tuple(f"  {n}. {entry.full_label}  {entry.title}".rstrip() for n, entry in enumerate(entries, 1))
-    if (lacking := land_command.unsubmitted(context.stack, last)) is not None:
+    if (lacking := commands.land.unsubmitted(context.stack, last)) is not None:
         session.terminal.line(
             (f"stops below {lacking.branch}: it has no pull request yet; {task_command('submit')}", "yellow")
         )
     where = f"{count_of(len(entries), 'pull request')} on {context.tracking}, in this order:"
     session.summarise((f"lands {where}", *order))
     if session.dry_run:
-        forecast = land_command.forecast(context, up_to=last)
+        forecast = commands.land.forecast(context, up_to=last)
         session.plan(forecast.plan)
-        from trunkline.report import runbook
-
-        choices = dict(land_command.choices(forecast.decisions, entries))
-        session.account["merges"] = runbook.merges_data(choices.items())
+        choices = dict(commands.land.choices(forecast.decisions, entries))
+        session.account["merges"] = report.runbook.merges_data(choices.items())
         known = [f": {described(choices[entry.pr])}" if entry.pr in choices else "" for entry in entries]
         session.summarise((f"would land {where}", *map(str.__add__, order, known)))
     else:
-        session.finish_run(land_command.run(context, up_to=last))
+        session.finish_run(commands.land.run(context, up_to=last))
         session.summarise((f"landed {where}", *order))
         if entries[-1] == context.stack.entries[-1]:
             session.terminal.line(f"all of {context.stack.name or 'the stack'} is merged")
@@ -185,15 +179,13 @@ def _land(session: TaskSession, context: Context, last: EntryKey | None) -> None
 @landing_task("rescue", mutates=True)
 def rescue(session: TaskSession, pr: str | None = None, stack: str = "") -> None:
     """Reopen a pull request that was closed, by hand or because its base branch was deleted."""
-    from trunkline.commands import rescue as rescue_command
-
-    context = open_entry(session, pr, stack, Options()).over_the_stack()
+    context = open_entry(session.terminal, pr, stack, Options()).over_the_stack()
     session.terminal.headline(context.entry.full_label)
     session.account["pr"] = context.entry.number
     if session.dry_run:
-        session.plan(rescue_command.forecast(context))
+        session.plan(commands.rescue.forecast(context))
         return
-    session.finish_run(rescue_command.run(context))
+    session.finish_run(commands.rescue.run(context))
     session.terminal.next(task_command("status"))
 
 

@@ -24,7 +24,7 @@ from invoke.program import Program
 from trunkline.domain.command import Command
 from trunkline.domain.errors import ExitCode, UsageError
 from trunkline.report import as_json
-from trunkline.tasks import bare_words, command_line, flag_values, misplaced
+from trunkline.tasks import asking, bare_words, command_line, flag_values, misplaced
 from trunkline.tasks.flags import is_set
 from trunkline.tasks.registry import taken_flags, task_names
 from trunkline.tasks.session import TaskSession
@@ -189,10 +189,8 @@ def _exit(task: str, what: str, why: Sequence[str], commands: Sequence[Command])
 
 def _topics(task: str) -> Exit:
     """Print the topics of `help` or `schema`, which is no error; Invoke requires the argument of a task."""
-    from trunkline.tasks.asking import help_pages
-
     program = command_line.program()
-    for topic in sorted(help_pages() if task.endswith("help") else taken_flags()):
+    for topic in sorted(asking.help_pages() if task.endswith("help") else taken_flags()):
         sys.stdout.write(f"{Command((*program, task, topic))}\n")
     if task.endswith("schema"):
         return Exit(code=int(ExitCode.OK))
