@@ -12,7 +12,7 @@ from support.typist import typist
 from trunkline.commands import init, init_update, sync
 from trunkline.commands.init_update import Checked
 from trunkline.context.loading import load_stacks, top_of
-from trunkline.domain.discover import Change, Difference, Discovery
+from trunkline.domain.discover import Difference, DifferenceKind, Discovery
 from trunkline.domain.errors import Refused
 from trunkline.domain.names import branch_name, pr_number
 from trunkline.domain.stack import Entry
@@ -113,7 +113,7 @@ def test_the_next_stack_begins(
             Checked(
                 landed,
                 following,
-                (Difference(Change.ADDED, pr_number("7"), "next"),),
+                (Difference(DifferenceKind.ADDED, pr_number("7"), "next"),),
                 landed=True,
                 following=following,
             ),

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from trunkline.domain.discover import (
-    Change,
+    DifferenceKind,
     Discovery,
     LeftOut,
     OnGitHub,
@@ -129,12 +129,12 @@ def test_each_way_a_stack_changes_is_reported() -> None:
         stack, merged=frozenset({PrNumber(1)}), closed=frozenset({PrNumber(5)}), elsewhere={out.number: out}
     )
     found = differences(_declared("a", "b", "c", "d", "e", "f"), github)
-    assert [(each.change, each.message) for each in found] == [
-        (Change.RETARGETED, "#4 d targets release on GitHub: it is no longer in this stack"),
-        (Change.CLOSED, "#5 e was closed on GitHub"),
-        (Change.GONE, "#6 f is neither open nor merged on GitHub"),
-        (Change.ADDED, "#7 g is new on GitHub, between main and #2"),
-        (Change.ADDED, "#8 h is new on GitHub, on top of #3"),
+    assert [(each.kind, each.message) for each in found] == [
+        (DifferenceKind.RETARGETED, "#4 d targets release on GitHub: it is no longer in this stack"),
+        (DifferenceKind.CLOSED, "#5 e was closed on GitHub"),
+        (DifferenceKind.GONE, "#6 f is neither open nor merged on GitHub"),
+        (DifferenceKind.ADDED, "#7 g is new on GitHub, between main and #2"),
+        (DifferenceKind.ADDED, "#8 h is new on GitHub, on top of #3"),
     ]
 
 

@@ -49,7 +49,7 @@ class Jail:
         argv: tuple[str, ...] = ("/bin/bash", "-c", script)
         if confined:
             with self.becoming_the_user():
-                argv = bubblewrap.View(self.tree, (self.target,), network=network).wrap(argv, self.tree)
+                argv = bubblewrap.Sandbox(self.tree, (self.target,), network=network).wrap(argv, self.tree)
         return subprocess.run(
             [*self.prefix, *argv], cwd=self.tree, capture_output=True, text=True, check=False, timeout=60,
             stdin=subprocess.DEVNULL, env={**os.environ, "TARGET": str(self.target)},

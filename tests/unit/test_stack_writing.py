@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline.config import writing
-from trunkline.domain.discover import Change, unnumbered, with_unsubmitted
+from trunkline.domain.discover import DifferenceKind, unnumbered, with_unsubmitted
 from trunkline.domain.errors import UsageError
 from trunkline.domain.names import PrNumber, branch_name
 from trunkline.domain.stack import Entry, GateSettings
@@ -78,7 +78,9 @@ def test_init_keeps_entries_without_a_pull_request() -> None:
     assert [entry.branch for entry in kept] == ["zero", "one", "two", "three"]
     assert with_unsubmitted([_entry(1, "one"), _entry(2, "two")], declared)[2].number == 2
     found = unnumbered(declared, [_entry(1, "one"), _entry(2, "two"), _entry(3, "three")])
-    assert [(each.change, each.message) for each in found] == [(Change.ADDED, "#2 two has no number in the file")]
+    assert [(each.kind, each.message) for each in found] == [
+        (DifferenceKind.ADDED, "#2 two has no number in the file")
+    ]
 
 
 def test_line_endings_stay() -> None:

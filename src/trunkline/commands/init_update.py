@@ -16,8 +16,8 @@ from trunkline.context.loading import found_text, load_stacks
 from trunkline.context.observation import no_trunk
 from trunkline.domain.command import task_command
 from trunkline.domain.discover import (
-    Change,
     Difference,
+    DifferenceKind,
     OnGitHub,
     OpenPullRequest,
     beside,
@@ -151,9 +151,9 @@ def _landed(stack: Stack, following: Sequence[Entry], *, closes: bool) -> Checke
     found: tuple[Difference, ...] = ()
     if following:
         message = f"all of it is merged; next is {' '.join(f'{entry.label}' for entry in following)}"
-        found = (Difference(Change.ADDED, following[0].number, message),)
+        found = (Difference(DifferenceKind.ADDED, following[0].number, message),)
     elif closes and not stack.landed:
-        found = (Difference(Change.LANDED, stack.entries[0].pr, "all of it is merged"),)
+        found = (Difference(DifferenceKind.LANDED, stack.entries[0].pr, "all of it is merged"),)
     return Checked(stack, tuple(following) or stack.entries, found, landed=True, following=tuple(following))
 
 

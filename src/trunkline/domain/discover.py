@@ -237,7 +237,7 @@ def with_bases(pull_requests: Sequence[OpenPullRequest], bases: Mapping[str, str
     return tuple(pr if pr.cross_repository else moved(pr) for pr in pull_requests)
 
 
-class Change(Enum):
+class DifferenceKind(Enum):
     """The kind of a difference between a declared stack and GitHub."""
 
     ADDED = "is new on GitHub"
@@ -253,7 +253,7 @@ class Change(Enum):
 class Difference(msgspec.Struct, frozen=True):
     """One difference, with its message; the number is None for a branch without a pull request."""
 
-    change: Change
+    kind: DifferenceKind
     number: PrNumber | None
     message: str
 
@@ -284,17 +284,17 @@ def differences(declared: Sequence[Entry], github: OnGitHub) -> tuple[Difference
     ]
     for index, pr in enumerate(github.stack):
         if pr.number not in known:
-            message = f"#{pr.number} {pr.head} {Change.ADDED.value}, {_place(github.stack, index)}"
-            found.append(Difference(Change.ADDED, pr.number, message))
+            message = f"#{pr.number} {pr.head} {DifferenceKind.ADDED.value}, {_place(github.stack, index)}"
+            found.append(Difference(DifferenceKind.ADDED, pr.number, message))
         elif known[pr.number].branch != pr.head:
             message = f"#{pr.number} has branch {pr.head} on GitHub, {known[pr.number].branch} in the file"
-            found.append(Difference(Change.RENAMED, pr.number, message))
+            found.append(Difference(DifferenceKind.RENAMED, pr.number, message))
     common = [entry.pr for entry in declared if entry.pr in numbers]
     wanted = [number for number in numbers if number in known]
     if common != wanted:
         first = next(ours for ours, theirs in zip(common, wanted, strict=True) if ours != theirs)
         order = " ".join(f"#{number}" for number in wanted)
-        found.append(Difference(Change.MOVED, first, f"the order on GitHub is {order}"))
+        found.append(Difference(DifferenceKind.MOVED, first, f"the order on GitHub is {order}"))
     return tuple(found)
 
 
@@ -302,12 +302,12 @@ def _departure(entry: Entry, github: OnGitHub) -> Difference:
     """Return why a declared entry is no longer in the stack."""
     if (now := github.elsewhere.get(entry.pr)) is not None and now.cross_repository:
         message = f"{entry.full_label} comes from a fork: its branch cannot be pushed, so it is in no stack"
-        return Difference(Change.FOREIGN, entry.pr, message)
+        return Difference(DifferenceKind.FOREIGN, entry.pr, message)
     if now is not None:
         message = f"{entry.full_label} targets {now.base} on GitHub: it is no longer in this stack"
-        return Difference(Change.RETARGETED, entry.pr, message)
-    change = Change.CLOSED if entry.pr in github.closed else Change.GONE
-    return Difference(change, entry.pr, f"{entry.full_label} {change.value}")
+        return Difference(DifferenceKind.RETARGETED, entry.pr, message)
+    kind = DifferenceKind.CLOSED if entry.pr in github.closed else DifferenceKind.GONE
+    return Difference(kind, entry.pr, f"{entry.full_label} {kind.value}")
 
 
 def _place(stack: Sequence[OpenPullRequest], index: int) -> str:
@@ -341,7 +341,7 @@ def unnumbered(declared: Sequence[Entry], submitted: Sequence[Entry]) -> tuple[D
     """
     lacking = {entry.branch for entry in declared if entry.number is None}
     return tuple(
-        Difference(Change.ADDED, entry.pr, f"{entry.full_label} has no number in the file")
+        Difference(DifferenceKind.ADDED, entry.pr, f"{entry.full_label} has no number in the file")
         for entry in submitted
         if entry.branch in lacking
     )

@@ -132,4 +132,4 @@ def _sandboxed(workspace: GateWorkspace, gate: Gate, argv: tuple[str, ...]) -> t
     if not gate.sandbox:
         return argv
     writable = tuple(private_directory(each) for each in workspace.workplace.directories())
-    return bubblewrap.View(workspace.slot.tree, writable=writable).wrap(argv, workspace.cwd)
+    return bubblewrap.Sandbox(workspace.slot.tree, writable=writable).wrap(argv, workspace.cwd)

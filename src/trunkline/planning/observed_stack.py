@@ -26,7 +26,7 @@ from trunkline.git.git import Git
 from trunkline.planning import branch_versions, fork_point, heads, journal_queries
 from trunkline.planning.evidence import bases_outside, gather
 from trunkline.planning.own_base import subject_of
-from trunkline.planning.verification import Evidence, checks_at, gates_for
+from trunkline.planning.verification import NamedOutcomes, checks_at, gates_for
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -202,14 +202,14 @@ class ObservedStack(msgspec.Struct, frozen=True):
         decisions = Decisions(rewritten=tips)  # a restack takes over these heads, which may be the remote's
         return View(self.project, entry, True, world, self.machine, decisions, self.earlier)
 
-    def gates(self, entry: Entry) -> Evidence:
+    def gates(self, entry: Entry) -> NamedOutcomes:
         """Return every gate with its outcome on the entry's head."""
         project, head = self.project, self.branches[entry.key].head
         if head is None or self._merged(entry) or history.missing(project.git, [head]):
             return tuple((name, None) for name in gate_names(project.stack.gates))
         return gates_for(project, self.machine, head)
 
-    def checks(self, entry: Entry) -> Evidence:
+    def checks(self, entry: Entry) -> NamedOutcomes:
         """Return every check of the entry with its outcome on its head."""
         if not entry.checks:
             return ()

@@ -31,11 +31,11 @@ from trunkline.planning.journal_queries import unavailable
 from trunkline.planning.own_base import subject_of
 from trunkline.planning.parents import open_below
 
-Evidence = tuple[tuple[str, GateOutcome | None], ...]
+NamedOutcomes = tuple[tuple[str, GateOutcome | None], ...]
 """The name of each gate or check with its outcome; None if it never ran on this tree."""
 
 
-def gates_for(project: Project, machine: Surroundings, tip: Oid) -> Evidence:
+def gates_for(project: Project, machine: Surroundings, tip: Oid) -> NamedOutcomes:
     """Return every gate of the stack with its outcome on this commit's tree.
 
     An unavailable gate leaves no receipt; the journal records that it was tried on this commit.
@@ -49,7 +49,7 @@ def gates_for(project: Project, machine: Surroundings, tip: Oid) -> Evidence:
     return _with_tried(project.state, tip, records.GateVerdicts, [gate.name for gate in gates], receipts)
 
 
-def gates_beside_base(view: View, tip: Oid) -> Evidence:
+def gates_beside_base(view: View, tip: Oid) -> NamedOutcomes:
     """Return `gates_for`, with each failure compared with the same gate on the base."""
     known = gates_for(view.project, view.machine, tip)
     compared = {each.gate: each for each in with_base(view, [outcome for _, outcome in known if outcome])}
@@ -62,7 +62,7 @@ def _with_tried(
     kind: type[records.Verdicts],
     names: Sequence[str],
     receipts: Mapping[str, GateOutcome],
-) -> Evidence:
+) -> NamedOutcomes:
     """Return the receipts' outcomes; a gate that could not run is unavailable, not stale.
 
     The journals are read only for gates without a valid receipt.
@@ -86,7 +86,7 @@ def checks_for(view: View, tip: Oid) -> tuple[tuple[Check, GateOutcome | None], 
 
 def checks_at(
     project: Project, machine: Surroundings, subject: check_receipts.Subject, own: Sequence[Check]
-) -> Evidence:
+) -> NamedOutcomes:
     """Return the named checks with their outcomes on a subject; errors as `gates_for`."""
     receipts = check_receipts.proven_outcomes(subject, own, machine)
     return _with_tried(project.state, subject.commit, records.CheckVerdicts, [check.name for check in own], receipts)

@@ -46,8 +46,8 @@ _LIMITS = (  # kernel settings that forbid user namespaces: path, forbidding val
 )
 
 
-class View(msgspec.Struct, frozen=True):
-    """The file system of a sandboxed command, besides system, toolchains and cargo's downloads.
+class Sandbox(msgspec.Struct, frozen=True):
+    """A sandbox: what a command sees besides the system, toolchains and cargo's downloads.
 
     Attributes:
         tree: the sources, read-only.
@@ -74,9 +74,9 @@ def missing_tool() -> str:
 @functools.cache
 def _works() -> bool:
     """Run a trivial command with the gates' flags, to detect unsupported ones."""
-    view = View(Path("/usr"))
+    sandbox = Sandbox(Path("/usr"))
     try:
-        done = process.run(view.wrap(["true"], Path("/")), cwd=Path("/"), env={"PATH": os.environ.get("PATH", "")},
+        done = process.run(sandbox.wrap(["true"], Path("/")), cwd=Path("/"), env={"PATH": os.environ.get("PATH", "")},
                         timeout=_TRIAL_SECONDS)  # fmt: skip
     except TrunklineError:
         return False
@@ -133,7 +133,7 @@ def _filter_file() -> Path:
     return path
 
 
-def _mounts(view: View) -> Iterator[str]:
+def _mounts(sandbox: Sandbox) -> Iterator[str]:
     """Yield the mounts of an otherwise empty file system; later mounts hide earlier ones."""
     yield from _system()
     yield from ("--dev", "/dev", "--proc", "/proc", "--ro-bind-try", _PROCESSORS, _PROCESSORS)
@@ -146,15 +146,15 @@ def _mounts(view: View) -> Iterator[str]:
     for path in sandbox_homes.toolchains():
         yield from _read_only(path)
     for path in sandbox_homes.downloads():
-        yield from ("--bind", str(path), str(path)) if view.network else _read_only(path)
-    for path, shown in sandbox_homes.configuration(network=view.network):
+        yield from ("--bind", str(path), str(path)) if sandbox.network else _read_only(path)
+    for path, shown in sandbox_homes.configuration(network=sandbox.network):
         yield from ("--ro-bind", str(shown), str(path))
-    if view.network:
+    if sandbox.network:
         yield from _network_files()
-    yield from _read_only(view.tree)
-    for path in view.writable:
+    yield from _read_only(sandbox.tree)
+    for path in sandbox.writable:
         yield from ("--bind", str(path), str(path))
-    yield from _masked([view.tree / ".git"])  # the URLs of remotes may contain a password
+    yield from _masked([sandbox.tree / ".git"])  # the URLs of remotes may contain a password
 
 
 def _system() -> Iterator[str]:

@@ -35,7 +35,7 @@ _TOOLCHAINS = ("rust-toolchain.toml", "rust-toolchain")
 
 def wrap_for(tree: Path, *, sandbox: bool) -> cargo.Wrap:
     """Return the wrapper for programs that read a tree."""
-    return bubblewrap.View(tree).wrap if sandbox else cargo.unwrapped
+    return bubblewrap.Sandbox(tree).wrap if sandbox else cargo.unwrapped
 
 
 def fetch(argv: tuple[str, ...], *, tree: Path, cwd: Path, env: Mapping[str, str]) -> None:
@@ -57,10 +57,10 @@ def fetch(argv: tuple[str, ...], *, tree: Path, cwd: Path, env: Mapping[str, str
     named = {} if chosen else _toolchain_variable(tree, cwd)
     places = [part for setting in _crate_places(tree, cwd) for part in ("--config", setting)]
     command = ["cargo", *chosen, "fetch", "--locked", "--manifest-path", str(cwd / "Cargo.toml"), *places]
-    view = bubblewrap.View(tree, network=True)
+    fetching = bubblewrap.Sandbox(tree, network=True)
     outside = Path("/")
     with contextlib.suppress(ExternalError):
-        process.run(view.wrap(command, outside), cwd=outside, env={**env, **named}, timeout=_SECONDS)
+        process.run(fetching.wrap(command, outside), cwd=outside, env={**env, **named}, timeout=_SECONDS)
 
 
 def flags_in_force(argv: Sequence[str], env: Mapping[str, str], *, tree: Path, cwd: Path, sandbox: bool) -> Flags:
@@ -81,7 +81,7 @@ def flags_in_force(argv: Sequence[str], env: Mapping[str, str], *, tree: Path, c
     base = private_directory(private_directory(state_home()) / "flags")
     with tempfile.TemporaryDirectory(dir=base) as folder:
         scratch = Path(folder)
-        wrap = bubblewrap.View(tree, writable=(scratch,)).wrap if sandbox else cargo.unwrapped
+        wrap = bubblewrap.Sandbox(tree, writable=(scratch,)).wrap if sandbox else cargo.unwrapped
         return rustflags.Probe(cwd, scratch, wrap).flags(argv, cargo.environment(env))
 
 
@@ -155,7 +155,7 @@ def format_workspace(tree: Path, root: str, *, sandbox: bool) -> process.Complet
     """
     cwd = tree / root
     if sandbox:
-        return _cargo_fmt((), cwd, bubblewrap.View(tree, writable=(tree,)).wrap)
+        return _cargo_fmt((), cwd, bubblewrap.Sandbox(tree, writable=(tree,)).wrap)
     listed = _cargo_fmt(("--", "--check", "-l"), cwd, cargo.unwrapped)
     names = listed.stdout.decode("utf-8", "surrogateescape").splitlines()
     if not names:
@@ -194,7 +194,7 @@ def update_lock(tree: Path, folder: Path, *, sandbox: bool) -> bool:
     """
     if sandbox and bubblewrap.missing_tool():
         return False
-    wrap = bubblewrap.View(tree, writable=(tree,)).wrap if sandbox else cargo.unwrapped
+    wrap = bubblewrap.Sandbox(tree, writable=(tree,)).wrap if sandbox else cargo.unwrapped
     update = ["cargo", "update", "--workspace", "--offline"]
     check = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1"]
     env = cargo.environment({})

@@ -48,7 +48,7 @@ _NOT_INCLUDED = frozenset(
 _TOOLCHAINS = frozenset({"rust-toolchain", "rust-toolchain.toml"})
 
 
-class Change(msgspec.Struct, frozen=True):
+class ChangedPath(msgspec.Struct, frozen=True):
     """A path that differs between two commits.
 
     Attributes:
@@ -207,7 +207,7 @@ class TreeFacts:
                 return folders[folder]
         return None
 
-    def changes(self, old: str, new: str) -> list[Change] | None:
+    def changes(self, old: str, new: str) -> list[ChangedPath] | None:
         """Return the paths that differ between two commits.
 
         None: the old commit no longer exists.
@@ -264,10 +264,10 @@ class TreeFacts:
         return running or configured or self._configuration_is_linked
 
 
-def _change(facts: str, path: str) -> Change:
+def _change(facts: str, path: str) -> ChangedPath:
     old, new, _, _, status = facts.removeprefix(":").split(" ")
     pure = PurePosixPath(path)
-    return Change(
+    return ChangedPath(
         path,
         is_source=status == "M" and old == new and old in _REGULAR and pure.suffix == ".rs",
         acts_on_dependencies=_SUBMODULE in {old, new} or ".cargo" in pure.parts or pure.name in _TOOLCHAINS,
