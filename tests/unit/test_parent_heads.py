@@ -142,6 +142,9 @@ def test_earlier_heads_that_landed_account_for_their_versions() -> None:
     assert parent_heads.parent_of(landed, heads("q'", "q", base="t0"), landed.branch("c")).landed == ()
 
 
+OPEN, MERGED = PrState.OPEN, PrState.MERGED
+
+
 def pull(number: int, base: str, state: PrState = PrState.OPEN, *pushes: ForcePush) -> PullRequest:
     """Return a pull request of the branch `bN`."""
     return PullRequest(
@@ -159,11 +162,37 @@ def test_a_force_push_makes_the_replaced_heads_known() -> None:
     assert not parent_heads.of_pull(pull(1, "main"), name("t")).rewritten
 
 
+@pytest.mark.parametrize(
+    ("planned", "current"), [("local", ["local"]), (None, ["local", "remote", "head 1"])], ids=["planned", "diverged"]
+)
+def test_heads_of_an_open_entry(planned: str | None, current: list[str]) -> None:
+    """The planned head is the current one; if the branch diverged, each of its tips may be."""
+    pr, seen = pull(1, "main", OPEN, ForcePush(name("a"), name("head 1"))), [name("local"), name("remote")]
+    head = name(planned) if planned else None
+    found = parent_heads.of_unmerged("#1", pr, head, seen, [name("backup")], name("t"))
+    older = ["backup", "a", "local", "remote", "head 1"]
+    assert (list(found.current), list(found.older)) == (list(map(name, current)), list(map(name, older)))
+    assert (found.name, found.base, found.rewritten) == ("#1", name("t"), True)
+
+
+def test_heads_of_an_entry_without_a_pull_request() -> None:
+    """Only its branch and the backups are known; it counts as rewritten."""
+    found = parent_heads.of_unmerged("b1", None, name("local"), [name("local")], [name("backup")], name("t"))
+    assert (found.name, found.rewritten) == ("b1", True)
+    assert (list(found.current), list(found.older)) == ([name("local")], [name("backup"), name("local")])
+
+
+def test_heads_of_a_merged_entry() -> None:
+    """The head of the pull request, whatever the local branch holds by now."""
+    found = parent_heads.of_merged(pull(1, "main", MERGED), [name("backup")], name("before"))
+    assert (list(found.current), list(found.older)) == ([name("head 1")], [name("backup")])
+    assert (found.base, found.rewritten) == (name("before"), False)
+
+
 # --- Which entries are parents -------------------------------------------------------------------------------------
 
 ENTRIES = tuple(Entry(pr_number(each), branch_name(f"b{each}")) for each in (1, 2, 3))
 STACK = Stack(branch_name("main"), "origin", ENTRIES)
-OPEN, MERGED = PrState.OPEN, PrState.MERGED
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from trunkline.context.scope import Scope
 from trunkline.context.view import View
 from trunkline.domain.commits import Commit
@@ -155,33 +153,22 @@ def _parents(view: View, branch: Branch) -> Iterator[Parent]:
 
 def _heads_of(view: View, entry: Entry) -> Heads:
     backups, trunk = view.earlier.backups_of(entry.branch), view.world.trunk
-    if entry.number is None:  # its branch may have been amended or rebased since: never force-pushed, but rewritten
-        current, more = _open_heads(view, entry, None)
-        return Heads(entry.label, current, [*backups, *more], trunk, rewritten=True)
-    pr = view.known(entry.pr)
-    found = _heads_on_github(view, pr)
-    if pr.state is PrState.MERGED:
-        return replace(found, older=[*backups, *found.older])
-    current, more = _open_heads(view, entry, pr)
-    return replace(found, current=current, older=[*backups, *found.older, *more])
+    pr = view.known(entry.pr) if entry.number is not None else None
+    if pr is not None and pr.state is PrState.MERGED:
+        return parent_heads.of_merged(pr, backups, _merged_base(view, pr))
+    under = view.of(entry)
+    seen = [tip for tip in (under.local.local, under.local.remote) if tip is not None]
+    planned: Oid | None
+    try:
+        planned = entry_tip(under).oid
+    except TrunklineError:  # diverged: reported when this entry itself is planned
+        planned = None
+    return parent_heads.of_unmerged(entry.label, pr, planned, seen, backups, trunk)
 
 
 def _heads_on_github(view: View, pr: PullRequest) -> Heads:
     base = _merged_base(view, pr) if pr.state is PrState.MERGED else view.world.trunk
     return parent_heads.of_pull(pr, base)
-
-
-def _open_heads(view: View, entry: Entry, pr: PullRequest | None) -> tuple[list[Oid], list[Oid]]:
-    """Return the planned head of an open entry, and its other heads: local, remote, on GitHub."""
-    under = view.of(entry)
-    local = under.local
-    seen = (local.local, local.remote, pr.head_oid if pr is not None else None)
-    known = [tip for tip in seen if tip is not None]
-    try:
-        planned = [entry_tip(under).oid]
-    except TrunklineError:  # diverged: reported when this entry itself is planned
-        planned = known
-    return planned, known
 
 
 def _merged_base(view: View, pr: PullRequest) -> Oid:

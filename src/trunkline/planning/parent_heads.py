@@ -126,6 +126,41 @@ def of_pull(pr: PullRequest, base: Oid) -> Heads:
     return Heads(f"#{pr.number}", [pr.head_oid], pr.historical_heads, base, bool(pr.force_pushes))
 
 
+def of_merged(pr: PullRequest, backups: Sequence[Oid], base: Oid) -> Heads:
+    """Return the heads of an entry whose pull request was merged: what its branch holds now proves nothing.
+
+    Args:
+        pr: the pull request.
+        backups: former tips of the branch that backup refs hold.
+        base: see `of_pull`.
+    """
+    found = of_pull(pr, base)
+    return replace(found, older=(*backups, *found.older))
+
+
+def of_unmerged(
+    label: str, pr: PullRequest | None, planned: Oid | None, seen: Sequence[Oid], backups: Sequence[Oid], trunk: Oid
+) -> Heads:
+    """Return the heads of an entry that is not merged.
+
+    Without a pull request, nothing tells whether its branch was rewritten: it counts as rewritten.
+
+    Args:
+        label: the entry's name.
+        pr: its pull request; None: it has none yet.
+        planned: its head as planned; None: its branch diverged, so each of its tips may be the head.
+        seen: the tips of its branch, local and on the remote.
+        backups: former tips of the branch that backup refs hold.
+        trunk: trunk's tip.
+    """
+    tips = (*seen, pr.head_oid) if pr is not None else tuple(seen)
+    current = tips if planned is None else (planned,)
+    if pr is None:
+        return Heads(label, current, (*backups, *tips), trunk, rewritten=True)
+    found = of_pull(pr, trunk)
+    return replace(found, current=current, older=(*backups, *found.older, *tips))
+
+
 def of_base_branch(
     name: str, tips: Sequence[Oid], older: Sequence[Oid], branch: Branch, *, targeted: bool
 ) -> Heads | None:
