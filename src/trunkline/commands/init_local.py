@@ -12,7 +12,7 @@ from trunkline.planning import local_chain
 
 
 def with_local(scan: PullRequestStacks, *, declared: Collection[str] = ()) -> PullRequestStacks:
-    """Return what `init` has seen; without a stack, with the local branches up to the one that is checked out.
+    """Return the scan; if it has no stack, with the local branches up to the one that is checked out.
 
     They become entries without a pull request. A branch that has, or had, a pull request is left out.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from trunkline.commands import status as status_workflow
+from trunkline.commands import status as status_command
 from trunkline.context.run import Context
 from trunkline.domain import records
 from trunkline.domain.coverage import Coverage
@@ -38,7 +38,7 @@ def gather(context: Context, *, offline: bool) -> Report:
     Raises:
         TrunklineError: see `status`.
     """
-    observed, status = status_workflow.look(context, offline=offline)
+    observed, status = status_command.look(context, offline=offline)
     repository = context.repository
     return Report(
         made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),

@@ -130,7 +130,7 @@ FLAGS: Mapping[str, Flag] = {
     "reason": Flag("why the check holds, or why gates are waived"),
     "remote": Flag("the git remote; default: origin, or the only one"),
     "repository": Flag("a clone of which a copy is served; its local branches become pull requests"),
-    "reviewer": Flag("who is asked to review new pull requests: a login, or ORGANISATION/TEAM", several=True),
+    "reviewer": Flag("reviewers of new pull requests: a login, or ORGANISATION/TEAM", several=True),
     "root": Flag("the directory of the simulator, created if missing; default: a temporary one"),
     "run": Flag("the id of the run, or its beginning (see log); default: the newest finished one"),
     "runner": Flag("the label of the machines that run the jobs"),
