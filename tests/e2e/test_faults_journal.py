@@ -122,7 +122,7 @@ def test_links_where_our_state_belongs_are_refused(landing: YardLanding, name: s
     assert target.is_dir() or target.read_text() == "mine\n"
 
 
-def test_log_tells_runs_and_steps_with_ids(landing: YardLanding) -> None:
+def test_log_lists_runs_and_steps_with_ids(landing: YardLanding) -> None:
     """`log --json` has task, pull request, time and state of each run, and each record with its time."""
     assert landing.invoke("rebase", "--pr", "519").code == 0
     assert landing.invoke("undo").code == 0

@@ -293,7 +293,7 @@ def test_what_fmt_changes_is_a_commit_of_its_own(landing: Landing) -> None:
     assert landing.clone.git("diff", "--name-only", "feat/two~1", "feat/two") == "src/lib.rs"
 
 
-def test_the_journal_tells_it_all(landing: Landing) -> None:
+def test_the_journal_has_each_step_and_id(landing: Landing) -> None:
     """`invoke log --json` has each step of the run, with intent before outcome, and the ids that moved."""
     landing.invoke("rebase", "--pr", "519")
     run = landing.invoke("log", "--json").json["runs"][0]

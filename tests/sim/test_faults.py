@@ -29,7 +29,7 @@ def test_a_fault_may_choose_its_request(octo: Octo) -> None:
 
 
 @pytest.mark.gh
-def test_the_rate_limit_as_gh_tells_it(octo: Octo) -> None:
+def test_the_rate_limit_as_gh_shows_it(octo: Octo) -> None:
     """403 with x-ratelimit-remaining 0 and the reset (docs, "Rate limits for the REST API")."""
     octo.github.inject(FaultKind.RATE_LIMIT)
     done = octo.gh("api", "--include", "user")

@@ -222,7 +222,7 @@ def test_a_bad_token(octo: Octo) -> None:
         (("label", "list", "--search", "bug"), "not simulated: LabelConnection(query)"),
     ],
 )
-def test_what_is_not_simulated_says_so(octo: Octo, args: tuple[str, ...], what: str) -> None:
+def test_what_is_not_simulated_is_an_error(octo: Octo, args: tuple[str, ...], what: str) -> None:
     """A route, a media type, a field or an argument that is not there is named; never an empty answer."""
     done = octo.gh(*args)
     assert done.returncode == 1
