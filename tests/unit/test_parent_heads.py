@@ -303,6 +303,26 @@ def test_a_tip_that_was_reset_away_is_marked() -> None:
         assert added == [(name("p1"), False), (name("p2"), replaced_only)]
 
 
+@pytest.mark.parametrize(("replaced_only", "heads_of_it"), [(True, ["p1"]), (False, ["p1", "p2"])])
+def test_a_parent_that_was_only_reset(*, replaced_only: bool, heads_of_it: list[str]) -> None:
+    """The local branch still is at `p1`: beside another head, a tip that nothing replaced is no head."""
+    branch = STACKED.branch("c")
+    parent = parent_heads.parent_of(STACKED, heads("p1"), branch)
+    tips = [name("p1"), name("p2")]
+    found = parent_heads.with_reflog(STACKED, parent, tips, branch, replaced_only=replaced_only)
+    assert list(known(found)) == list(map(name, heads_of_it))
+
+
+@pytest.mark.parametrize("replaced_only", [True, False])
+def test_a_reflog_without_a_head_of_the_branch(*, replaced_only: bool) -> None:
+    """The parent counts as rewritten if the branch contains no known head at all."""
+    commits = Commits({"t": "", "p": "t", "x": "t", "c": "t"})
+    branch = commits.branch("c")
+    parent = parent_heads.parent_of(commits, heads("p"), branch)
+    found = parent_heads.with_reflog(commits, parent, [name("p"), name("x")], branch, replaced_only=replaced_only)
+    assert found.rewritten is not replaced_only
+
+
 def test_a_branch_that_only_grew_was_not_rewritten() -> None:
     """Every tip in the reflog is contained in the head now."""
     branch = STACKED.branch("c")
