@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from support.inprocess import ENTRIES, Desk, desk
-from trunkline.commands import rebase, restack, undo
+from trunkline.commands import rebase, restack, resume, undo
 from trunkline.context import open_run
 from trunkline.domain.changes import LocalMoved, NoteChanged, RemoteMoved, StateChanged, is_different
 from trunkline.domain.step import Plan, StepName
@@ -110,6 +111,51 @@ def test_restack_and_its_undo(stack: Desk, prepare: Prepare) -> None:
     assert reverted == expected
     undo.run(found)
     assert recorded(stack) == reverted
+
+
+def test_typed_commands_move_a_checkout_and_create_a_branch(stack: Desk) -> None:
+    """The printed commands of restack and undo move the files of a checked-out branch, and need no local branch."""
+    clone = stack.clone
+    clone.git("switch", "--quiet", "two")
+    old, new = clone.head("two"), stack.push_commit("two", "two goes on", {"two-more.txt": "1\n"})
+    clone.git("branch", "--quiet", "--delete", "--force", "three")
+    _, onto_two, onto_three = (
+        step for step in restack.forecast(stack.stack_context()).plan.steps if step.name is StepName.REPLAY
+    )
+    assert onto_two.commands == (f"git switch -C two {new}",)
+    assert onto_three.description.startswith("create the local branch three; replay 2 commits")
+    clone.git("fetch", "--quiet")
+    for command in (*onto_two.commands, *onto_three.commands):
+        clone.git(*shlex.split(command)[1:])
+    tip = clone.head("three")
+    assert (clone.git("status", "--porcelain"), clone.head("two"), clone.head("three~2")) == ("", new, new)
+    clone.git("switch", "--quiet", "two")
+    clone.git("reset", "--quiet", "--hard", old)
+    clone.git("branch", "--quiet", "--force", "three", "origin/three")
+    stack.restack()
+    assert clone.git("diff", "three", tip) == ""
+    found = undo.find(stack.quiet, cwd=clone.path)
+    assert found is not None
+    (back,) = (step.commands for step in undo.forecast(found).steps if step.pr == 2 and step.name is StepName.REPLAY)
+    assert back == (f"git switch -C two {old}",)
+
+
+def test_a_predicted_conflict_and_its_continuation(stack: Desk) -> None:
+    """Behind a conflict no base is planned to change; `continue` plans what is left, not the replay that stopped."""
+    stack.conflict(2)
+    planned = restack.forecast(stack.stack_context()).plan
+    (push,) = (step for step in planned.steps if step.name is StepName.PUSH)
+    assert [command.split()[:2] for command in push.commands] == [["git", "push"]]
+    stack.restack()
+    found = resume.find(stack.quiet, cwd=stack.clone.path)
+    assert found is not None
+    (step, *_), (left_out, *_) = (resume.plan(*found, skip=skip).steps for skip in (False, True))
+    stopped = stack.clone.head("origin/two~1")[:7]
+    assert (step.description, step.commands) == (
+        f"take your resolution of {stopped}, then replay 1 commit onto one",
+        (),
+    )
+    assert left_out.description == f"leave out {stopped}, then replay 1 commit onto one"
 
 
 def test_the_name_of_an_undo(stack: Desk) -> None:

@@ -72,8 +72,9 @@ def plan(context: Context) -> Forecast:
     steps = [fetch.plan_in_run(view)]
     try:
         for entry in entries:
-            step, view = replay.forecast(view.of(entry))
-            steps.append(replace(step, pr=entry.key))
+            before = view.of(entry)
+            step, view = replay.forecast(before)
+            steps.append(replace(switch.creating(before, step), pr=entry.key))
     except OwnCommitsUnknown:
         refuse_unanswered(view, entries, task=TASK)  # collects the questions of all entries
         raise

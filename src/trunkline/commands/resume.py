@@ -18,6 +18,7 @@ from trunkline.context.run import Context
 from trunkline.context.scope import Scope
 from trunkline.domain import records
 from trunkline.domain.command import Command, task_command
+from trunkline.domain.commits import counted
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.names import EntryKey, Oid, branch_ref, short
@@ -126,11 +127,29 @@ def resume(context: Context, run: Run, *, skip: bool = False, include: str = "")
         return first if first.error is not None else runner.explained(run.path, resumed.rest(first), resumed.plan)
 
 
-def plan(scope: Scope, run: Run) -> Plan:
-    """Return the remaining steps of a run."""
+def plan(scope: Scope, run: Run, *, skip: bool = False) -> Plan:
+    """Return the remaining steps of a run.
+
+    Args:
+        scope: the run's entry.
+        run: the run.
+        skip: the commit at which it paused is left out.
+    """
     whole = _plan_of(scope, run)
-    done = _done(whole, run)
-    return structs.replace(whole, steps=tuple(step for step in whole.steps if step.key not in done))
+    done, pause = _done(whole, run), run.pause
+    steps = [step for step in whole.steps if step.key not in done]
+    if pause is not None and pause.rest:
+        key = whole.key(pause.step, pause.pr)
+        steps = [_taken_up(step, pause, skip=skip) if step.key == key else step for step in steps]
+    return structs.replace(whole, steps=tuple(steps))
+
+
+def _taken_up(step: Step, pause: records.Paused, *, skip: bool) -> Step:
+    """Return the step of a replay that paused as `take_up` continues it; its planned commands began it."""
+    first, *others = pause.rest
+    description = f"leave out {short(first)}" if skip else f"take your resolution of {short(first)}"
+    description += f", then replay {counted(len(others))}" if others else ""
+    return structs.replace(step, description=f"{description} onto {pause.base_name}", commands=())
 
 
 def _plan_of(scope: Scope, run: Run) -> Plan:

@@ -22,7 +22,7 @@ from trunkline.planning.questions import OwnCommitsUnknown
 from trunkline.planning.replay_plan import refuse_unanswered
 from trunkline.planning.rewrite_plan import OpenEntry
 from trunkline.state import lock
-from trunkline.steps import close, replay, rewrite, stack_file
+from trunkline.steps import close, replay, rewrite, stack_file, switch
 
 TASKS = frozenset({"amend", "absorb", "modify"})
 """The tasks with steps of this module."""
@@ -76,8 +76,9 @@ def plan(
     entries = [each.entry for each in above]
     try:
         for entry in entries:
-            step, view = replay.forecast(view.of(entry))
-            steps.append(replace(step, pr=entry.key))
+            before = view.of(entry)
+            step, view = replay.forecast(before)
+            steps.append(replace(switch.creating(before, step), pr=entry.key))
     except OwnCommitsUnknown:
         refuse_unanswered(view, entries, task=task)
         raise

@@ -224,6 +224,23 @@ def move(
         raise
 
 
+def move_command(local: LocalState, *, new: Oid, old: Oid | None, keeps_files: bool = False) -> str:
+    """Return the command of `move` as a person would type it.
+
+    `git update-ref` alone leaves the files of a checkout behind: git then shows the reversal of the move as staged.
+
+    Args:
+        local: the branch as observed.
+        new: the new tip.
+        old: the tip that the branch must still have; None: it must not exist.
+        keeps_files: see `move`.
+    """
+    if local.checked_out and old is not None and not keeps_files:
+        # It switches, too: a command before it (`git rebase`) may have left the branch.
+        return typed(("switch", "-C", local.branch, new))
+    return local_refs.move_command(branch_ref(local.branch), new=new, old=old)
+
+
 def refuse_missing(context: Context) -> None:
     """Check that the entry's branch exists; the remote is read only if it does not exist here.
 

@@ -105,7 +105,8 @@ def steps(scope: Scope, changes: tuple[Change, ...], view: View | None = None) -
     Args:
         scope: the run's entry.
         changes: the changes.
-        view: the stack as observed; None: the plan lacks what `push_all` does before the push.
+        view: the stack as observed; None: commands do not depend on it, and those of `push_all` before its push
+            are left out.
     """
     pushed = tuple(filter(is_pushed_back, changes))
     push = (_push_step(scope, pushed),) if pushed else ()
@@ -116,7 +117,7 @@ def steps(scope: Scope, changes: tuple[Change, ...], view: View | None = None) -
         push = (before_push(push[0], risked, scope.stack.trunk),)
 
     def planned(change: Change) -> Step:
-        return replace(_step(scope.of_pr(change.pr), change), pr=change.pr)
+        return replace(_step(scope.of_pr(change.pr), change, view), pr=change.pr)
 
     others = [change for change in changes if not is_pushed_back(change)]
     first = (planned(change) for change in others if is_closed_first(change))
@@ -144,11 +145,11 @@ def _left(change: RemoteMoved) -> str:
     return "" if change.deleted else change.left
 
 
-def _step(scope: Scope, change: Change) -> Step:
+def _step(scope: Scope, change: Change, view: View | None) -> Step:
     entry = scope.entry
     match change:
         case LocalMoved() | RemoteMoved():
-            return _tip_step(scope, change)
+            return _tip_step(scope, change, view)
         case StateChanged():
             return _state_step(entry, change)
         case OpenStateChanged(before=closed, number=number):
@@ -176,7 +177,7 @@ def _words_step(entry: Entry, change: TitleChanged | NoteChanged) -> Step:
     return Step(change.step, description, (command,), mutates=True, publishes=(description,))
 
 
-def _tip_step(scope: Scope, change: LocalMoved | RemoteMoved) -> Step:
+def _tip_step(scope: Scope, change: LocalMoved | RemoteMoved, view: View | None) -> Step:
     branch, old, remote = scope.entry.branch, change.before, scope.stack.remote
     if isinstance(change, RemoteMoved):
         line = f"delete {branch} on {remote}"
@@ -185,7 +186,11 @@ def _tip_step(scope: Scope, change: LocalMoved | RemoteMoved) -> Step:
     if change.created:
         command = local_refs.delete_command(branch, change.left)
         return Step(change.step, f"delete {branch}, which the run created", (command,), mutates=True)
-    command = local_refs.move_command(branch_ref(branch), new=old, old=None if change.deleted else change.left)
+    left = None if change.deleted else change.left
+    command = local_refs.move_command(branch_ref(branch), new=old, old=left)
+    if view is not None:
+        local = view.of_pr(change.pr).local
+        command = local_branch.move_command(local, new=old, old=left, keeps_files=change.keeps_files)
     return Step(change.step, f"{branch} is at {short(old)} again", (command,), mutates=True)
 
 

@@ -167,9 +167,18 @@ def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
     description = f"push all moved branches atomically, if {view.stack.remote} has not moved"
     publishes = tuple(line for entry in published for line in _publishes(view.of(entry)))
     step = Step(StepName.PUSH, description, (command,) if published else (), mutates=True, publishes=publishes)
-    tips = [(entry, view.of(entry).local.remote, _new_tip(view.of(entry))) for entry in published]
-    updates = [Update(entry, old, new) for entry, old, new in tips if new is not None]
-    return before_push(step, endangered(view, updates), view.stack.trunk)
+    return before_push(step, endangered(view, _foreseen(view, published)), view.stack.trunk)
+
+
+def _foreseen(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:
+    """Return the updates of a push before the replays; () if a conflict hides the new tips."""
+    found = []
+    for entry in entries:
+        preview, tip = view.decisions.replays.get(entry.key), _new_tip(view.of(entry))
+        if preview is None or preview.done.conflict or tip is None:
+            return ()
+        found.append(Update(entry, view.of(entry).local.remote, tip))
+    return tuple(found)
 
 
 def updates_of(view: View, entries: Sequence[Entry]) -> tuple[Update, ...]:

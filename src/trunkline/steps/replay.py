@@ -18,7 +18,7 @@ from trunkline.domain import records
 from trunkline.domain.command import same_command, task_command
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.errors import Paused
-from trunkline.domain.names import Oid, branch_ref, short
+from trunkline.domain.names import Oid, short
 from trunkline.domain.replay_plan import Replay, ReplayPlan, ReplayPreview
 from trunkline.domain.replayed import Replayed
 from trunkline.domain.snapshot import PrState
@@ -88,7 +88,7 @@ def _planned_up_to_date(view: View, work: ReplayPlan) -> Step:
     up_to_date = f"already up to date ({counted(len(work.own))} on {work.base_name})"
     if work.local is None or work.local == work.tip:
         return Step(StepName.REPLAY, up_to_date, ())
-    command = local_refs.move_command(branch_ref(view.entry.branch), new=work.tip, old=work.local)
+    command = local_branch.move_command(view.local, new=work.tip, old=work.local)
     return Step(StepName.REPLAY, "; ".join((up_to_date, *work.notes)), (command,), mutates=True)
 
 

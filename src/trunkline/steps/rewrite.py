@@ -7,12 +7,12 @@ from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.commits import counted
 from trunkline.domain.errors import Refused
-from trunkline.domain.names import branch_ref, short
+from trunkline.domain.names import short
 from trunkline.domain.rewrite import Rewrite, Staged
 from trunkline.domain.stack import Entry
 from trunkline.domain.step import Outcome, Step, StepName
 from trunkline.engine import StepContext
-from trunkline.git import history, index, local_refs
+from trunkline.git import history, index
 from trunkline.git.git import Git
 from trunkline.operations import local_branch
 
@@ -31,7 +31,7 @@ def plan(view: View, rewrite: Rewrite, *, description: str, keeps_files: bool = 
     """
     result = rewrite.result
     local_branch.check_move(view, view.local, result.new, keeps_files=keeps_files)
-    command = local_refs.move_command(branch_ref(result.branch), new=result.new, old=rewrite.local)
+    command = local_branch.move_command(view.local, new=result.new, old=rewrite.local, keeps_files=keeps_files)
     return Step(StepName.REWRITE, description, (command,), mutates=True, pr=rewrite.pr)
 
 

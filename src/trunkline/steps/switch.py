@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain import records
@@ -34,11 +36,25 @@ def plan_in_rebase(view: View) -> Step:
         return Step(StepName.SWITCH, f"check that {branch} can be moved; it exists locally", mutates=True)
     if view.local.remote is None:
         raise view.no_branch()
-    commands = (
-        local_refs.move_command(branch_ref(branch), new=view.local.remote, old=None),
+    return Step(StepName.SWITCH, f"create the local branch {branch}", _creation(view), mutates=True)
+
+
+def creating(view: View, step: Step) -> Step:
+    """Return a planned replay with the creation of its local branch, if there is none (`ensure_branch`)."""
+    if view.local.local is not None:
+        return step
+    description = f"create the local branch {view.entry.branch}; {step.description}"
+    return structs.replace(step, description=description, commands=(*_creation(view), *step.commands))
+
+
+def _creation(view: View) -> tuple[str, ...]:
+    branch, tip = view.entry.branch, view.local.remote
+    if tip is None:
+        raise view.no_branch()
+    return (
+        local_refs.move_command(branch_ref(branch), new=tip, old=None),
         local_refs.upstream_command(view.stack.remote, branch),
     )
-    return Step(StepName.SWITCH, f"create the local branch {branch}", commands, mutates=True)
 
 
 def run(context: Context, step_context: StepContext) -> Outcome:

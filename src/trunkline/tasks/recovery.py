@@ -80,7 +80,7 @@ def _take_up(session: TaskSession, *, skip: bool, include: str = "") -> None:
     taken = contexts.open_run.name_of(run) if len(run.moves) > 1 else context.entry.full_label
     session.terminal.headline(f"{taken} -> {context.stack.trunk}, run {run.id}")
     if session.dry_run:
-        session.plan(commands.resume.plan(context, run))
+        session.plan(commands.resume.plan(context, run, skip=skip))
     else:
         conclude(session, context, commands.resume.resume(context, run, skip=skip, include=include))
         if not session.terminal.commands_next:
