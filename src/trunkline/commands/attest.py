@@ -128,7 +128,8 @@ def _waivers(policy: AttestSettings, gate: str) -> frozenset[str]:
 
 def plan(request: AttestRequest, query: Question) -> tuple[AttestedGate, ...]:
     """Return the gates with what this machine's receipts attest already; nothing is signed."""
-    return _rows(request, query)
+    names = [gate.name for gate in query.gates()]
+    return evaluate(query, [line for _, line in attestation.lines_of(request.git, request.tree, names)])
 
 
 def run(request: AttestRequest, query: Question, reporter: Reporter) -> tuple[Attestation, bool]:
@@ -144,12 +145,12 @@ def run(request: AttestRequest, query: Question, reporter: Reporter) -> tuple[At
     """
     names = frozenset(gate.name for gate in query.gates())
     attestation.sign_all(request.git, request.tree, names, request.key, request.policy.signers)
-    outcomes = _gate(request, _rows(request, query), reporter)
+    outcomes = _gate(request, plan(request, query), reporter)
     attestation.sign_all(request.git, request.tree, names, request.key, request.policy.signers)
     for gate in sorted(request.waive):
         attestation.waive(request.git, request.gated, request.tree, gate, request.reason, request.key, request.remote)
     now = dt.datetime.now(dt.timezone.utc)
-    rows = _rows(request, structs.replace(query, terms=structs.replace(query.terms, now=now)))
+    rows = plan(request, structs.replace(query, terms=structs.replace(query.terms, now=now)))
     missing = [row for row in rows if row.standing is Standing.MISSING and row.gate not in request.without]
     if missing:
         raise _failure(request, missing, outcomes)
@@ -159,11 +160,6 @@ def run(request: AttestRequest, query: Question, reporter: Reporter) -> tuple[At
         )
     policy = request.policy
     return Attestation(request.commit, request.tree, request.merged, policy.name, policy.commit, rows), moved
-
-
-def _rows(request: AttestRequest, query: Question) -> tuple[AttestedGate, ...]:
-    names = [gate.name for gate in query.gates()]
-    return evaluate(query, [line for _, line in attestation.lines_of(request.git, request.tree, names)])
 
 
 def _gate(request: AttestRequest, rows: Collection[AttestedGate], reporter: Reporter) -> Mapping[str, GateOutcome]:

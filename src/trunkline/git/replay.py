@@ -24,7 +24,7 @@ from trunkline.domain.replay_plan import Replay
 from trunkline.domain.words import count_of
 from trunkline.git import attributes, objects, trees
 from trunkline.git.git import Git, is_old
-from trunkline.git.history import chain, differing, read_commits
+from trunkline.git.history import chain, differing
 from trunkline.system import process
 
 _MERGED = (0, 1)  # git-merge-tree(1): 0 clean, 1 conflicts, anything else an error
@@ -335,11 +335,6 @@ def check_replayed(git: Git, own: Sequence[Commit], *, base: Oid, tip: Oid) -> N
     ends = not new or (new[0].parents == (base,) and new[-1].oid == tip)
     if len(new) != len(own) or not linked or not ends:
         raise InternalError(f"the replay has {count_of(len(new), 'commit')} over {short(base)}, not {len(own)}")
-
-
-def reread(git: Git, oids: Sequence[Oid]) -> tuple[Commit, ...]:
-    """Return the commits of an interrupted replay, by their recorded object ids."""
-    return read_commits(git, oids)
 
 
 def commit_of_tree(git: Git, tree: Oid, *parents: Oid) -> Oid:

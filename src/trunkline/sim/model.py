@@ -116,14 +116,13 @@ class Thread:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request.
+    """A pull request. Times are ISO 8601 in UTC, empty if the event has not happened.
 
     Attributes:
         fork: `owner/name` of the fork that has the head; empty: the head is in the repository itself.
         base_oid: tip of the base when the pull request was closed or merged; empty while it is
             open.
         head_oid: tip of the head; frozen when the pull request is closed or merged.
-        at: times are ISO 8601 in UTC, empty if the event has not happened.
         assignees: logins.
         milestone: the title of a milestone of the repository; empty for none.
         review_requests: logins of requested reviewers.

@@ -72,7 +72,7 @@ def run(context: Context, step_context: StepContext, stopped: Stopped, *, skip: 
     """
     paused = stopped.paused
     work = _work_of(context.git, paused)
-    rest = replay.reread(context.git, paused.rest)
+    rest = history.read_commits(context.git, paused.rest)
     if stopped.moved is not None and _took_place(context, stopped.moved):
         work, _ = _with_later_commits(context, work, stopped.moved.old)
         return _conclude_moved(context, step_context, stopped, work, rest[0])
@@ -97,7 +97,7 @@ def _work_of(git: Git, paused: records.Paused) -> ReplayPlan:
         base=paused.base,
         fork=paused.fork,
         about=paused.about,
-        own=replay.reread(git, paused.own),
+        own=history.read_commits(git, paused.own),
         base_name=paused.base_name,
         notes=paused.notes,
         unsigned=paused.unsigned,
