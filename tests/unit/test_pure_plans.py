@@ -234,7 +234,7 @@ def test_a_branch_with_special_characters_is_read_back(monkeypatch: pytest.Monke
         paths.append(path)
         return msgspec.convert({"object": {"sha": ONE}}, kind)
 
-    monkeypatch.setattr(GitHub, "_read", read)
+    monkeypatch.setattr(GitHub, "_request", read)
     monkeypatch.setattr(GitHub, "_send_mutation", lambda _self, _write, read_back: read_back())
     GitHub(Repository("host", "octo", "tiny"), Path()).create_branch(branch_name("fix/#7-50%"), ONE)
     assert paths == ["git/ref/heads/fix/%237-50%25"]

@@ -6,7 +6,7 @@ Missing objects are fetched; no ref moves.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,11 +21,6 @@ from trunkline.git.user_rebases import branches_in_rebase
 from trunkline.git.work_trees import WorkTree
 
 
-def no_pulls(_branch: BranchName) -> Sequence[PullRequest]:
-    """Return no pull requests: the default of `World.pulls_of` without GitHub."""
-    return ()
-
-
 class World(msgspec.Struct, frozen=True):
     """One observation: pull requests on GitHub, refs on the remote, and the local branches.
 
@@ -35,14 +30,12 @@ class World(msgspec.Struct, frozen=True):
         remote_refs: tips by full ref name, of trunk, the entry's branch and the pull requests'
             heads.
         branches: the branches of all entries, local and on the remote.
-        pulls_of: return the pull requests that a branch without an entry had; a request to GitHub.
     """
 
     snapshot: Snapshot
     trunk: Oid
     remote_refs: Mapping[str, Oid]
     branches: Mapping[BranchName, LocalState]
-    pulls_of: Callable[[BranchName], Sequence[PullRequest]] = no_pulls
 
 
 def no_trunk(git: Git, stack: Stack) -> UsageError:

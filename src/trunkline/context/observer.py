@@ -74,7 +74,7 @@ class Observer:
         snapshot = self._pulls()
         remote, branches = self._remote_refs(), self._local_branches()
         both = {name: replace(state, remote=remote.get(branch_ref(name))) for name, state in branches.items()}
-        return World(snapshot, remote[branch_ref(self._scope.stack.trunk)], remote, both, self._pulls_of)
+        return World(snapshot, remote[branch_ref(self._scope.stack.trunk)], remote, both)
 
     def _drop(self, parts: Part) -> None:
         """Forget the observation of some parts."""
@@ -89,7 +89,7 @@ class Observer:
         if parts & Part.MACHINE:
             self._machine = None
 
-    def _pulls_of(self, branch: BranchName) -> Sequence[PullRequest]:
+    def pulls_of(self, branch: BranchName) -> Sequence[PullRequest]:
         """Return the pull requests that a branch had, requested once; their heads are fetched if they are missing."""
         if branch not in self._outside:
             scope = self._scope

@@ -72,7 +72,16 @@ class Context(Scope):
         """Return the entry as observed now (`Observer.observe`), with the decisions so far."""
         world, machine = self.world(fresh), self.observer.machine()
         earlier = EarlierTips(self.git)
-        return View(self.project, self.entry, self.stacked, world, machine, self.run.decisions, earlier)
+        return View(
+            self.project,
+            self.entry,
+            self.stacked,
+            world,
+            machine,
+            self.run.decisions,
+            earlier,
+            self.observer.pulls_of,
+        )
 
     def local_tip(self) -> Oid:
         """Return the local branch's tip, as last observed; needs no request to GitHub.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -15,13 +15,18 @@ from trunkline.domain.command import task_command
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import Refused, UsageError
 from trunkline.domain.merge_choice import MergeChoice
-from trunkline.domain.names import EntryKey, Oid, PrNumber
+from trunkline.domain.names import BranchName, EntryKey, Oid, PrNumber
 from trunkline.domain.replay_plan import ReplayPreview
 from trunkline.domain.rewrite import Rewrite
 from trunkline.domain.snapshot import LocalState, PrState, PullRequest, fork_of
 from trunkline.domain.stack import Entry
 from trunkline.domain.waivers import Waivers
 from trunkline.gates.proof import Surroundings
+
+
+def no_pulls(_branch: BranchName) -> Sequence[PullRequest]:
+    """Return no pull requests: the default of `View.pulls_of` without GitHub."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class View(Scope):
         machine: the toolchains and cargo's configuration on this machine.
         decisions: the decisions so far.
         earlier: former tips of branches.
+        pulls_of: returns the pull requests that a branch without an entry had, with a request to GitHub.
     """
 
     world: World
     machine: Surroundings
     decisions: Decisions
     earlier: EarlierTips
+    pulls_of: Callable[[BranchName], Sequence[PullRequest]] = no_pulls
 
     @property
     def local(self) -> LocalState:

@@ -139,10 +139,10 @@ class GitHub(Gh):
         def write() -> EditedPullRequest:
             stdin = json.dumps(fields).encode()
             patch = ("-X", "PATCH", "--input", "-")
-            return self._read(path, PullRequestObject, *patch, stdin=stdin, only=number).of_domain()
+            return self._request(path, PullRequestObject, *patch, stdin=stdin, only=number).of_domain()
 
         def read_back() -> EditedPullRequest | None:
-            current = self._read(path, PullRequestObject).of_domain()
+            current = self._request(path, PullRequestObject).of_domain()
             if all(getattr(current, name) == value for name, value in fields.items()):
                 return current
             if seen_body is not None and current.body != seen_body:
@@ -239,7 +239,7 @@ class GitHub(Gh):
 
         def read_back() -> bool | None:
             try:
-                current = self._read(f"git/ref/heads/{urllib.parse.quote(branch)}", Ref).object.sha
+                current = self._request(f"git/ref/heads/{urllib.parse.quote(branch)}", Ref).object.sha
             except NotFound:
                 return None
             return True if current == tip else None
@@ -289,13 +289,13 @@ class GitHub(Gh):
         def request() -> MergeState:
             # The request names the head, so a retry is safe: 409 means that the first request is
             # still running.
-            return self._read(f"{path}-async", MergeState, *put, stdin=stdin, also=frozenset({400, 409}))
+            return self._request(f"{path}-async", MergeState, *put, stdin=stdin, also=frozenset({400, 409}))
 
         try:
             try:
                 result = retrying(request, reporter=self.reporter)
             except NotFound:
-                return self._read(path, Merged, *put, stdin=stdin).sha
+                return self._request(path, Merged, *put, stdin=stdin).sha
         except Refused as error:
             error.what = f"#{number} is not merged: {error.what}"
             error.next_commands = (task_command("continue"), task_command("open", "--pr", number))

@@ -72,7 +72,7 @@ class Gh:
             ExternalError: GitHub or the network failed, after retries, or the response cannot be
                 decoded.
         """
-        return retrying(lambda: self._read(path, kind, *more), reporter=self.reporter)
+        return retrying(lambda: self._request(path, kind, *more), reporter=self.reporter)
 
     @contextlib.contextmanager
     def begin_rest(self, path: str, kind: type[T]) -> Iterator[Callable[[], T]]:
@@ -100,7 +100,7 @@ class Gh:
             Refused: GitHub rejects the request.
             ExternalError: GitHub or the network failed; the request may have taken effect.
         """
-        return self._read(path, kind, "-X", method, "--input", "-", stdin=content)
+        return self._request(path, kind, "-X", method, "--input", "-", stdin=content)
 
     def change(
         self,
@@ -126,7 +126,7 @@ class Gh:
         """
         stdin = json.dumps(fields).encode()
         arguments = ("-X", method, "--input", "-")
-        return self._send_mutation(lambda: self._read(path, kind, *arguments, stdin=stdin), read_back)
+        return self._send_mutation(lambda: self._request(path, kind, *arguments, stdin=stdin), read_back)
 
     def post(self, path: str, fields: Mapping[str, Any], *, arrived: Callable[[], bool]) -> None:
         """POST to a path below `repos/OWNER/NAME/`.
@@ -226,7 +226,7 @@ class Gh:
     def _api(self, *args: str, stdin: bytes) -> Response:
         return rest_response(self._run(*args, stdin=stdin))
 
-    def _read(
+    def _request(
         self,
         path: str,
         kind: type[T],

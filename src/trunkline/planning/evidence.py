@@ -196,7 +196,7 @@ def _of_base_branches(view: View, branch: Branch) -> Iterator[Parent]:
         tips = [tip_of[ref] for ref in names if ref in tip_of]
         older = [*view.earlier.backups_of(name), *view.earlier.of_ref(names[1])]
         if journal_queries.base_of(view, branch.child) is None:
-            yield from (_parent(view, _heads_on_github(view, each), branch) for each in view.world.pulls_of(name))
+            yield from (_parent(view, _heads_on_github(view, each), branch) for each in view.pulls_of(name))
         targeted = pr is None or name == pr.base
         heads = parent_heads.of_base_branch(str(name), tips, older, branch, targeted=targeted)
         if heads is not None:

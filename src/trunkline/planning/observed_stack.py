@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from trunkline.context.earlier_tips import EarlierTips
-from trunkline.context.observation import World, no_pulls
+from trunkline.context.observation import World
 from trunkline.context.project import Project
 from trunkline.context.scope import Scope
-from trunkline.context.view import View
+from trunkline.context.view import View, no_pulls
 from trunkline.domain.commits import Commit, counted
 from trunkline.domain.decisions import Decisions
 from trunkline.domain.errors import TrunklineError
@@ -197,10 +197,10 @@ class ObservedStack(msgspec.Struct, frozen=True):
         }
         remote = {branch_ref(name): state.remote for name, state in local.items() if state.remote is not None}
         pulls = Snapshot({pr.number: pr for pr in self.pulls.values() if pr is not None})
-        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local, pulls_of)
+        world = World(pulls, trunk, {**remote, branch_ref(stack.trunk): trunk}, local)
         tips = {each.key: tip for each in stack.entries if (tip := self.branches[each.key].head) is not None}
         decisions = Decisions(rewritten=tips)  # a restack takes over these heads, which may be the remote's
-        return View(self.project, entry, True, world, self.machine, decisions, self.earlier)
+        return View(self.project, entry, True, world, self.machine, decisions, self.earlier, pulls_of)
 
     def gates(self, entry: Entry) -> NamedOutcomes:
         """Return every gate with its outcome on the entry's head."""
