@@ -250,7 +250,7 @@ def test_a_merge_is_pinned_to_the_head(tmp_path_factory: pytest.TempPathFactory)
     head, sent = oid("a" * 40), list[dict[str, str]]()
 
     class Recording(GitHub):
-        def _read(self, *_: object, stdin: bytes = b"", **__: object) -> Any:
+        def _request(self, *_: object, stdin: bytes = b"", **__: object) -> Any:
             sent.append(json.loads(stdin))
             return rest_objects.MergeState("merged", rest_objects._MergeDetails(oid("b" * 40)))
 
