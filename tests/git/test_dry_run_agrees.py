@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.inprocess import ENTRIES, Desk, desk
-from trunkline.commands import rebase, restack, resume, undo
+from trunkline.commands import land, rebase, restack, resume, undo
 from trunkline.context import open_run
 from trunkline.domain.changes import LocalMoved, NoteChanged, RemoteMoved, StateChanged, is_different
+from trunkline.domain.errors import Refused
 from trunkline.domain.step import Plan, StepName
 from trunkline.planning.run_changes import changes_of
 from trunkline.state import journal
@@ -156,6 +157,27 @@ def test_a_predicted_conflict_and_its_continuation(stack: Desk) -> None:
         (),
     )
     assert left_out.description == f"leave out {stopped}, then replay 1 commit onto one"
+
+
+def test_the_lease_of_a_planned_deletion(stack: Desk) -> None:
+    """The lease names the head that is merged: that of the pull request, else what the run pushes."""
+
+    def leases() -> list[str]:
+        (step,) = (each for each in land.forecast(stack.stack_context()).plan.steps if each.name is StepName.CLEANUP)
+        return [command.rpartition(":refs/heads/")[0].split("refs/heads/")[1].split()[0] for command in step.commands]
+
+    heads = {branch: stack.hub.tip(branch) for branch in ENTRIES.values()}
+    assert leases() == [f"{branch}:{head}" for branch, head in heads.items()]
+    _trunk_moved(stack)
+    stack.hub.mergeable = True
+    assert {lease.partition(":")[2] for lease in leases()} <= {*heads.values(), "REBASED"}
+
+
+def test_a_note_above_an_open_entry(stack: Desk) -> None:
+    """The dry run of `note` is refused as the run is."""
+    for run in (rebase.forecast, rebase.run):
+        with pytest.raises(Refused, match="#1 below is not merged yet"):
+            run(stack.entry_context(2, skip=frozenset()), StepName.NOTE.value)
 
 
 def test_the_name_of_an_undo(stack: Desk) -> None:

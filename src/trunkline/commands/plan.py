@@ -10,7 +10,7 @@ from trunkline.context.run import Context
 from trunkline.context.view import View
 from trunkline.domain.command import task_command
 from trunkline.domain.merge_choice import MergeChoice
-from trunkline.domain.names import BranchName, Oid, PrNumber, branch_ref, pr_number
+from trunkline.domain.names import BranchName, PrNumber, branch_ref, pr_number
 from trunkline.domain.note import NoteFacts
 from trunkline.domain.receipt import GateOutcome, Verdict
 from trunkline.domain.replay_plan import ReplayPreview
@@ -25,9 +25,7 @@ from trunkline.planning import heads, merge_as_is
 from trunkline.planning.merged import merged_below, reverted_below
 from trunkline.planning.replay_plan import preview_replay
 from trunkline.steps import checklist, replay
-
-REBASED = Oid("REBASED")
-"""A placeholder for the id of the pushed commit, which is not known before it is created."""
+from trunkline.steps.push import REBASED
 
 
 def predict_landing(context: Context) -> Runbook:

@@ -53,7 +53,7 @@ _PLANNERS: dict[StepName, Callable[[View], Step]] = {
     StepName.REPLAY: replay.plan,
     StepName.PUSH: push.plan,
     StepName.READY: ready.plan,
-    StepName.NOTE: note.plan_without_gates,
+    StepName.NOTE: note.plan_alone,
 }
 _RUNNERS: dict[StepName, Callable[[Context, StepContext], Outcome]] = {
     StepName.VERIFY_MERGED: observing(verify_merged.run),

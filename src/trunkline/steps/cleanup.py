@@ -15,6 +15,7 @@ from trunkline.git import local_refs, push
 from trunkline.git.git import Git
 from trunkline.github import opening
 from trunkline.planning.merged_branch import is_deletable, is_merged, reason_to_stay
+from trunkline.steps.push import REBASED
 
 
 def plan(view: View, landing: Collection[Entry]) -> Step:
@@ -39,10 +40,12 @@ def plan(view: View, landing: Collection[Entry]) -> Step:
 
 
 def _expected_tip(view: View, entry: Entry) -> Oid | None:
-    """Return the head with which an entry is merged, or was."""
+    """Return the head with which an entry is merged, or was; `REBASED` for one that the run rewrites first."""
     pr = view.world.snapshot.pr(entry.key)
-    planned = None if is_merged(pr) else view.decisions.planned_tip(entry.key)
-    return planned or (pr.head_oid if pr is not None else None)
+    head = pr.head_oid if pr is not None else None
+    if is_merged(pr) or view.decisions.as_is(entry.key) is not None:
+        return head
+    return head if view.decisions.planned_tip(entry.key) in {None, head} else REBASED
 
 
 def plan_locally(view: View) -> Step | None:

@@ -53,12 +53,17 @@ def plan(view: View, opened: OpenedPullRequest | None, *, words: Words | None = 
         return Step(StepName.CREATE, f"take over #{opened.number}, the open pull request of {branch}", pr=key)
     draft, whole = wanted(view).draft, words or proposed(view)
     words = _numbered(view, whole)
-    ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if draft else ""
-    command = f"gh pr create {ends}{flag} --title TITLE --body-file DESCRIPTION"
+    command = _command(branch, base, words, draft=draft)
     what = f'create a {"draft " if draft else ""}pull request for {branch} into {base}: "{words.title}"'
     if words.body != whole.body:
         what += f"; its title is over GitHub's limit of {LONGEST} characters, so the description begins with it"
     return Step(StepName.CREATE, what, (command,), mutates=True, pr=key, publishes=(what,))
+
+
+def _command(branch: BranchName, base: BranchName, words: Words, *, draft: bool) -> str:
+    """Return the command that creates a pull request as a person would type it."""
+    flags = ["--head", branch, "--base", base, *(["--draft"] if draft else []), "--title", words.title]
+    return f"gh pr create {shlex.join(flags)} --body-file DESCRIPTION"
 
 
 class Branches(msgspec.Struct, frozen=True):
@@ -169,8 +174,7 @@ def _create(view: View, step_context: StepContext, base: BranchName, words: Word
     step_context.log_intent(
         records.PullRequestCreated(*about, base=base, title=words.title, body=words.body, draft=options.draft)
     )
-    ends, flag = shlex.join(["--head", branch, "--base", base]), " --draft" if options.draft else ""
-    view.reporter.command(f"gh pr create {ends}{flag} --body-file DESCRIPTION")
+    view.reporter.command(_command(branch, base, words, draft=options.draft))
     return opening.create(view.github, branch, base=base, words=words, draft=options.draft)
 
 

@@ -27,7 +27,7 @@ from trunkline.operations import commit_statuses
 from trunkline.operations.note_template import template_of, written
 from trunkline.planning import together
 from trunkline.planning.coverage import coverage_of
-from trunkline.planning.merged import reverted_below
+from trunkline.planning.merged import merged_below, reverted_below
 from trunkline.planning.own_base import own_base_of
 from trunkline.planning.parents import base_of, open_below
 from trunkline.planning.replay_plan import own_commit_count
@@ -65,6 +65,18 @@ def _planned(view: View, *, gated: bool) -> Step:
         mutates=True,
         publishes=() if _is_written(view, gated=gated) else (description,),
     )
+
+
+def plan_alone(view: View) -> Step:
+    """Plan the step as a task of its own.
+
+    Raises:
+        UsageError: see `plan`.
+        Refused: an entry below is not merged.
+    """
+    for entry in view.stack.below(view.entry):
+        merged_below(view, entry)
+    return plan_without_gates(view)
 
 
 def plan_without_gates(view: View) -> Step:

@@ -31,6 +31,9 @@ from trunkline.planning.parents import open_below
 from trunkline.planning.verification import require_gates
 from trunkline.state.change_log import Part
 
+REBASED = Oid("REBASED")
+"""A placeholder for the id of the pushed commit, which is not known before it is created."""
+
 
 def plan(view: View) -> Step:
     """Plan the step as a task of its own: a branch that the remote has already needs no push.
@@ -150,7 +153,7 @@ def _push(context: Context, step_context: StepContext) -> Outcome:
 def _display(branch_refs: Sequence[str], remote: str) -> str:
     """Return the push of branches whose old and new tips are not known yet."""
     leases = [f"--force-with-lease={ref}:EXPECTED" for ref in branch_refs]
-    return shlex.join(["git", "push", "--atomic", *leases, remote, *(f"REBASED:{ref}" for ref in branch_refs)])
+    return shlex.join(["git", "push", "--atomic", *leases, remote, *(f"{REBASED}:{ref}" for ref in branch_refs)])
 
 
 def plan_stack(view: View, entries: Sequence[Entry]) -> Step:
