@@ -13,6 +13,7 @@ from trunkline.commands import land, rebase, restack, resume, undo
 from trunkline.context import open_run
 from trunkline.domain.changes import LocalMoved, NoteChanged, RemoteMoved, StateChanged, is_different
 from trunkline.domain.errors import Refused
+from trunkline.domain.snapshot import PrState
 from trunkline.domain.step import Plan, StepName
 from trunkline.planning.run_changes import changes_of
 from trunkline.state import journal
@@ -178,6 +179,14 @@ def test_a_note_above_an_open_entry(stack: Desk) -> None:
     for run in (rebase.forecast, rebase.run):
         with pytest.raises(Refused, match="#1 below is not merged yet"):
             run(stack.entry_context(2, skip=frozenset()), StepName.NOTE.value)
+
+
+def test_the_next_entry_is_closed(stack: Desk) -> None:
+    """`next` names `rescue`, which needs no merge of the entry below."""
+    stack.hub.pulls[2].state = PrState.CLOSED
+    (found,) = stack.rebase(1, StepName.NEXT.value).outcomes.values()
+    assert (found.data["command"], found.data["condition"]) == ("invoke rescue --pr 2", "")
+    assert found.details == ("closed; two: local branch exists",)
 
 
 def test_the_name_of_an_undo(stack: Desk) -> None:

@@ -208,6 +208,7 @@ def test_the_command_for_the_entry_above_accepts_what_this_one_did() -> None:
     options = Options(accept_unavailable=accepted)
     assert next_entry.landing(above, options) == "invoke rebase --pr 2 --accept-unavailable doc,msrv"
     assert next_entry.landing(above, Options()) == "invoke rebase --pr 2"
+    assert next_entry.landing(above, options, is_closed=True) == "invoke rescue --pr 2"
     assert next_entry.landing(Entry(number=None, branch=branch_name("two")), options) == "invoke submit"
 
 

@@ -19,13 +19,16 @@ def plan(_context: Scope) -> Step:
     return Step(StepName.NEXT, "name the entry above and its command")
 
 
-def landing(above: Entry, options: Options) -> Command:
+def landing(above: Entry, options: Options, *, is_closed: bool = False) -> Command:
     """Return the command for the entry above; a gate that this machine cannot run stays accepted.
 
     Args:
         above: the entry above.
         options: those of the run, which `continue` takes from the journal.
+        is_closed: its pull request was closed without being merged.
     """
+    if is_closed:
+        return task_command("rescue", "--pr", above.number)
     if above.number is None:
         return task_command("submit")
     accepted = ",".join(sorted(options.accept_unavailable))
@@ -47,9 +50,12 @@ def run(view: View, _step_context: StepContext | None = None) -> Outcome:
     else:
         state = "GitHub has no such pull request" if pr is None else _state(pr.state, draft=pr.draft)
     exists = refs.read_ref(view.git, branch_ref(above.branch)) is not None
-    where = "local branch exists" if exists else "no local branch yet; the command creates it"
-    command = landing(above, view.options)
-    condition = "" if _is_merged(view) else f"once {view.entry.label} is merged"
+    is_closed = pr is not None and pr.state is PrState.CLOSED
+    where = (
+        "local branch exists" if exists else "no local branch yet" + ("" if is_closed else "; the command creates it")
+    )
+    command = landing(above, view.options, is_closed=is_closed)
+    condition = "" if is_closed or _is_merged(view) else f"once {view.entry.label} is merged"
     return Outcome(
         "next",
         f"{above.label} {above.title}".rstrip(),

@@ -56,9 +56,7 @@ def plan(view: View) -> Step:
     slug, number = view.repository.slug, pr.number
     description = [f"restore {restored}"] if lost.deleted else []
     description.append(f"reopen #{number}")
-    commands = [
-        f"gh api repos/{slug}/git/refs -f ref={shlex.quote(branch_ref(b))} -f sha={tip}" for b, tip in lost.deleted
-    ]
+    commands = [_creation(slug, branch, tip) for branch, tip in lost.deleted]
     commands.append(f"gh pr reopen {number}")
     if lost.onto != lost.base:
         description.append(f"target {lost.onto}")
@@ -151,13 +149,16 @@ def _begun(step_context: StepContext) -> _Lost | None:
     return None
 
 
+def _creation(slug: str, branch: BranchName, tip: Oid) -> str:
+    """Return the command that creates a branch on the remote as a person would type it."""
+    return f"gh api repos/{slug}/git/refs -f ref={shlex.quote(branch_ref(branch))} -f sha={tip}"
+
+
 def _restore(project: Project, deleted: Sequence[tuple[BranchName, Oid]]) -> None:
     remote_refs = refs.list_remote(project.git, project.stack.remote, [branch_ref(branch) for branch, _ in deleted])
     for branch, tip in deleted:
         if branch_ref(branch) not in remote_refs:
-            project.reporter.command(
-                f"gh api repos/{project.repository.slug}/git/refs -f ref={shlex.quote(branch_ref(branch))} ..."
-            )
+            project.reporter.command(_creation(project.repository.slug, branch, tip))
             project.github.create_branch(branch, tip)
 
 
