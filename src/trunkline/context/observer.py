@@ -104,9 +104,13 @@ class Observer:
         if self._snapshot is None or self._is_stale(self._snapshot, Part.PULLS):
             position = self._changes.position
             self._snapshot = _Observed(self._read_pulls(), position)
+        position = self._changes.position
         snapshot, changes = self._snapshot.value, self._changes.since(self._snapshot.position, Part.PULLS)
         shown = {change.pull_request.number: change.pull_request for change in changes if change.pull_request}
-        return replace(snapshot, pull_requests={**snapshot.pull_requests, **shown}) if shown else snapshot
+        if shown:
+            snapshot = replace(snapshot, pull_requests={**snapshot.pull_requests, **shown})
+            self._snapshot = _Observed(snapshot, position)
+        return snapshot
 
     def _read_pulls(self) -> Snapshot:
         """Read the pull requests, and the remote's refs at the same moment."""
@@ -192,13 +196,16 @@ class Observer:
         """
         if self._branches is None or self._is_stale(self._branches, Part.LOCAL):
             return {}
-        known = self._branches.value
+        known, position = self._branches.value, self._changes.position
         changes = self._changes.since(self._branches.position, Part.LOCAL)
         moves = [change.tip for change in changes if change.tip and change.tip[0] in known]
         # Under a checkout that stays as it is, other files count as changed than before.
         if moves and (not self._scope.stacked or any(known[branch].checked_out for branch, _ in moves)):
             return {}
-        return {**known, **{branch: replace(known[branch], local=tip) for branch, tip in moves}}
+        if moves:
+            known = {**known, **{branch: replace(known[branch], local=tip) for branch, tip in moves}}
+        self._branches = _Observed(known, position)
+        return known
 
     def _local_branches(self) -> Mapping[BranchName, LocalState]:
         if known := self._known_branches():

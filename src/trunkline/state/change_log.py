@@ -66,4 +66,5 @@ class ChangeLog:
 
     def since(self, position: int, parts: Part) -> Sequence[Change]:
         """Return the changes of some parts after a position, oldest first."""
-        return [change for change in self._changes[position:] if change.parts & parts]
+        later = self._changes[position:]
+        return [change for change in later if change.parts & parts] if later else ()
