@@ -118,7 +118,7 @@ def test_every_record_is_a_point(landing: YardLanding) -> None:
     print(f"points: {len(POINTS)} of records, {len(TORN)} torn, {len(BETWEEN)} of processes")  # noqa: T201
 
 
-@pytest.mark.parametrize("kill", [*sample(POINTS, 7), *TORN, *BETWEEN], ids=str)
+@pytest.mark.parametrize("kill", [*sample(POINTS, 11), *TORN, *BETWEEN], ids=str)
 def test_continue_finishes_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends where an undisturbed run ends, and the checkout is as the user left it."""
     before = checkout(landing)
@@ -164,7 +164,7 @@ def test_every_program_may_fail(landing: YardLanding, kill: Kill) -> None:
     assert_landed(landing)
 
 
-@pytest.mark.parametrize("kill", sample(POINTS, 14, first=2), ids=str)
+@pytest.mark.parametrize("kill", sample(POINTS, 21, first=2), ids=str)
 def test_abort_restores_after_a_kill(landing: YardLanding, kill: Kill) -> None:
     """Killed anywhere: abort brings branch, remote, draft state and description back."""
     before = checkout(landing)
@@ -205,7 +205,7 @@ if SOAK:
     MOVES += [Kill("process", "after", number) for number in range(30, 72)]
 
 
-@pytest.mark.parametrize("kill", sample(MOVES, 2), ids=str)
+@pytest.mark.parametrize("kill", sample(MOVES, 3), ids=str)
 def test_a_checkout_that_moves_along_survives_a_kill(on_branch: YardLanding, kill: Kill) -> None:
     """Killed while the user's own checkout follows its branch: continue ends with both at the new tip, clean."""
     assert on_branch.kill(kill, "rebase", "--pr", "519").code == -9
@@ -215,7 +215,7 @@ def test_a_checkout_that_moves_along_survives_a_kill(on_branch: YardLanding, kil
     assert on_branch.clone.git("branch", "--show-current") == "feat/two"
 
 
-@pytest.mark.parametrize("kill", sample(MOVES, 2, first=1), ids=str)
+@pytest.mark.parametrize("kill", sample(MOVES, 3, first=1), ids=str)
 def test_a_checkout_goes_back_by_abort(on_branch: YardLanding, kill: Kill) -> None:
     """The same, aborted: branch and checkout are back, clean."""
     assert on_branch.kill(kill, "rebase", "--pr", "519").code == -9
@@ -307,7 +307,7 @@ def test_a_kill_around_the_pause(grounds: Yard, kill: Kill) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*sample(records(9), 5), *[Kill("process", "after", number) for number in sample(range(48), 24, first=12)]],
+    [*sample(records(9), 8), *[Kill("process", "after", number) for number in sample(range(48), 24, first=12)]],
     ids=str,
 )
 def test_a_resolution_survives_a_kill(grounds: Yard, kill: Kill) -> None:
@@ -358,7 +358,7 @@ def _paused_of_two(landing: Landing) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [*sample(records(6), 4, first=1), *[Kill("process", "after", n) for n in sample(range(14, 40), 13)]],
+    [*sample(records(6), 6, first=1), *[Kill("process", "after", n) for n in sample(range(14, 40), 13)]],
     ids=str,
 )
 def test_the_first_of_two_resolutions_survives_a_kill(grounds: Yard, kill: Kill) -> None:

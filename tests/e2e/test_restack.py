@@ -404,7 +404,7 @@ def test_every_record_is_a_point(merged: YardLanding) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", sample(AFTER, 5), ids=str)
+@pytest.mark.parametrize("kill", sample(AFTER, 8), ids=str)
 def test_continue_finishes_a_killed_restack(merged: YardLanding, kill: Kill) -> None:
     """Killed after any record: continue ends as the restack would have."""
     assert merged.kill(kill, "restack").code == -9
@@ -416,7 +416,7 @@ def test_continue_finishes_a_killed_restack(merged: YardLanding, kill: Kill) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", sample(AFTER[2:-1], 6), ids=str)
+@pytest.mark.parametrize("kill", sample(AFTER[2:-1], 9), ids=str)
 def test_abort_of_a_killed_restack(merged: YardLanding, kill: Kill) -> None:
     """Killed after a record: abort leaves every branch and pull request as it was."""
     before = refs(merged)

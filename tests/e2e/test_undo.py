@@ -203,7 +203,7 @@ def test_every_record_of_an_undo_is_a_point(landed: YardLanding) -> None:
     assert len(landed.invoke("log", "--json").json["runs"][0]["records"]) == UNDO_RECORDS
 
 
-@pytest.mark.parametrize("kill", [*sample(records(UNDO_RECORDS), 6), *BETWEEN], ids=str)
+@pytest.mark.parametrize("kill", [*sample(records(UNDO_RECORDS), 9), *BETWEEN], ids=str)
 def test_continue_finishes_a_killed_undo(landed: YardLanding, kill: Kill) -> None:
     """Killed anywhere: continue ends as the undo would have."""
     assert landed.kill(kill, "undo").code == -9
@@ -214,7 +214,7 @@ def test_continue_finishes_a_killed_undo(landed: YardLanding, kill: Kill) -> Non
     assert state(landed) == before(landed)
 
 
-@pytest.mark.parametrize("kill", sample(records(UNDO_RECORDS), 8, first=3), ids=str)
+@pytest.mark.parametrize("kill", sample(records(UNDO_RECORDS), 12, first=3), ids=str)
 def test_abort_of_a_killed_undo_is_the_landing_again(landed: YardLanding, kill: Kill) -> None:
     """Killed and aborted: everything stands as the landing left it; after the last record nothing is to abort."""
     after = state(landed)
@@ -233,8 +233,8 @@ ABORT_RECORDS = 6
 @pytest.mark.parametrize(
     ("kill", "again"),
     [
-        *[(kill, "abort") for kill in sample(records(ABORT_RECORDS), 4)],
-        *[(kill, "continue") for kill in sample(records(ABORT_RECORDS), 4, first=1)],  # both take the same way
+        *[(kill, "abort") for kill in sample(records(ABORT_RECORDS), 6)],
+        *[(kill, "continue") for kill in sample(records(ABORT_RECORDS), 6, first=1)],  # both take the same way
     ],
     ids=str,
 )

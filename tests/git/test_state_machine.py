@@ -43,7 +43,7 @@ from trunkline.state.change_log import Change, ChangeLog, Part
 from trunkline.steps import replay as replay_step
 from trunkline.system import files
 
-RUNS = SOAK or 24
+RUNS = SOAK or 16
 STEPS = 8
 PARTS = 2
 """So many tests share the runs, so that as many processes can."""
