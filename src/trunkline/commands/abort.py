@@ -10,7 +10,7 @@ import msgspec
 
 from trunkline.commands import rescue, runner
 from trunkline.context import open_run
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -336,7 +336,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
     Raises:
         Refused: its journal is damaged.
     """
-    run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    run = open_run.open_run(checkout(cwd).state_dir())
     if run is None:
         return None
     open_run.refuse_damaged(run)
@@ -345,7 +345,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
 
 def find_begun(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | None:
     """Return the open run with an unfinished abort, and its context; None if there is none."""
-    run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    run = open_run.open_run(checkout(cwd).state_dir())
     if run is None or run.damaged or run.state != "aborting":
         return None
     return runner.recorded_context(run, reporter=reporter, cwd=cwd), run

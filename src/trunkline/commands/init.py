@@ -14,7 +14,7 @@ import msgspec
 from trunkline.config import location, reading, trust, validation, writing
 from trunkline.config.other_tools import tracked_stacks
 from trunkline.config.reading import StackText
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.context.observation import observe_remote
 from trunkline.context.project import Reporter
 from trunkline.domain.command import task_command
@@ -103,7 +103,7 @@ def observe(
         UsageError: this is not a checkout, it has no such remote, or GitHub has no such repository.
         ExternalError: the request to GitHub or the remote failed.
     """
-    git = top_of(Git(cwd or Path.cwd()))
+    git = checkout(cwd)
     remote = remote or _remote(git)
     github = GitHub(repository_of(refs.remote_url(git, remote)), git.cwd, reporter.progress)
     with native_stacks.reading(github) as response:
@@ -186,7 +186,7 @@ def exists(cwd: Path | None = None) -> bool:
     Raises:
         UsageError: TRUNKLINE_STACK_FILE names another kind of file.
     """
-    return _existing(top_of(Git(cwd or Path.cwd()))) is not None
+    return _existing(checkout(cwd)) is not None
 
 
 def own_file(number: int) -> str:
@@ -210,7 +210,7 @@ def refuse_second(cwd: Path | None = None) -> None:
     Raises:
         UsageError: there is one, or TRUNKLINE_STACK_FILE names another kind of file.
     """
-    found = _existing(top_of(Git(cwd or Path.cwd())))
+    found = _existing(checkout(cwd))
     if found is not None:
         raise UsageError(
             "there is a stack.toml already",

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from trunkline.context.loading import top_of
-from trunkline.git.git import Git
+from trunkline.context.loading import checkout
 from trunkline.system.files import replace_bytes
 
 _TASKS = '''\
@@ -111,7 +110,7 @@ def write(cwd: Path | None = None, *, dry_run: bool = False) -> tuple[Written, .
     Raises:
         UsageError: this is not a checkout.
     """
-    top = top_of(Git(cwd or Path.cwd())).cwd
+    top = checkout(cwd).cwd
     return tuple(_written(top, file, dry_run=dry_run) for file in _FILES)
 
 

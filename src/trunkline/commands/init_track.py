@@ -8,10 +8,9 @@ from pathlib import Path
 import msgspec
 
 from trunkline.config import location, reading, trust, validation, writing
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import UsageError
-from trunkline.git.git import Git
 
 
 class TrackedFile(msgspec.Struct, frozen=True):
@@ -44,7 +43,7 @@ def track(cwd: Path | None = None, *, dry_run: bool = False) -> TrackedFile | No
     Raises:
         UsageError: it is invalid, or outside of the work trees.
     """
-    git = top_of(Git(cwd or Path.cwd()))
+    git = checkout(cwd)
     found = location.locate(git, git.cwd)
     if found is None:
         return None

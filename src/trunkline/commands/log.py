@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.domain import records
 from trunkline.domain.records import Record
-from trunkline.git.git import Git
 from trunkline.state import journal
 from trunkline.state.journal import Run
 
@@ -18,7 +17,7 @@ _SHOWN = 20
 
 def runs(cwd: Path | None = None) -> tuple[Run, ...]:
     """Return the newest runs of this repository."""
-    state = top_of(Git(cwd or Path.cwd())).state_dir()
+    state = checkout(cwd).state_dir()
     return tuple(journal.runs(state))[:_SHOWN]
 
 

@@ -118,13 +118,13 @@ def after(stacked: Stacked, operation: Operation) -> tuple[EntryLine, ...]:
     return applied(lines_of(stacked.today), operation)
 
 
-def stack_with(context: Scope, name: str) -> str:
+def stack_with(scope: Scope, name: str) -> str:
     """Return the other stack of stack.toml that has an entry of a name, by number or branch; "" if none has."""
     wanted_name = name.removeprefix("#")
     return next(
         (
-            stack.name for stack in load_stacks(context.git)
-            if stack.name != context.stack.name
+            stack.name for stack in load_stacks(scope.git)
+            if stack.name != scope.stack.name
             and any(wanted_name in {str(entry.key), str(entry.branch)} for entry in stack.entries)
         ),
         "",

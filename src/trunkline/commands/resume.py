@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from trunkline.commands import add, land, rebase, rescue, restack, rewriting, runner, submit, sync, undo
 from trunkline.context import open_run
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.context.scope import Scope
@@ -59,7 +59,7 @@ def find(reporter: Reporter, cwd: Path | None = None) -> tuple[Context, Run] | N
         Refused: its journal is damaged.
         UsageError: stack.toml no longer has the entries of the run.
     """
-    run = open_run.open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    run = open_run.open_run(checkout(cwd).state_dir())
     if run is None:
         return None
     open_run.refuse_damaged(run)

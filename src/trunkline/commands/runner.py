@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from trunkline.context import open_run
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.context.project import Project, Reporter
 from trunkline.context.run import Context, open_run_context
 from trunkline.context.scope import Scope
@@ -27,7 +27,6 @@ from trunkline.domain.snapshot import PrState
 from trunkline.domain.stack import Entry, Stack
 from trunkline.domain.step import Outcome, Plan, Step, StepKey, StepName, StepStatus
 from trunkline.engine import RunResult, StepContext, StepFunction, run_plan
-from trunkline.git.git import Git
 from trunkline.operations import local_branch
 from trunkline.planning import pushed_commits
 from trunkline.state import journal, lock
@@ -212,7 +211,7 @@ def recorded_context(run: journal.Run, *, reporter: Reporter, cwd: Path | None =
     begun, place = run.begun, run.begun.repository
     entries = entries_of(begun.entries)
     stack = Stack(branch_name(begun.trunk), begun.remote, entries, begun.stack)
-    git, entry = top_of(Git(cwd or Path.cwd())), stack.entry(begun.pr)
+    git, entry = checkout(cwd), stack.entry(begun.pr)
     repository = Repository(place.host, place.owner, place.name)
     project = Project(git.with_echo(reporter.command), stack, repository, Options(), reporter)
     return open_run_context(project, entry, stacked=begun.stacked)

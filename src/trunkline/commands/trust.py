@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.config import trust, validation
 from trunkline.config.reading import StackText
-from trunkline.context.loading import found_text, top_of
+from trunkline.context.loading import checkout, found_text
 from trunkline.git.git import Git
 
 
@@ -34,7 +34,7 @@ def question_of(cwd: Path | None = None) -> Question:
     Raises:
         UsageError: it does not exist, or it is not valid; a misspelt table would be confirmed as if it applied.
     """
-    git = top_of(Git(cwd or Path.cwd()))
+    git = checkout(cwd)
     found = found_text(git)
     validation.stacks_of(found)
     origin = trust.origin_of(git, found)

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from trunkline.commands import runner
 from trunkline.context import open_run
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.context.project import Reporter
 from trunkline.context.run import Context
 from trunkline.domain.changes import Change, EntryTakenOut, LocalMoved, TipMoved, is_different
@@ -23,7 +23,6 @@ from trunkline.domain.records import RunStarted
 from trunkline.domain.step import Plan
 from trunkline.engine import RunResult, run_plan
 from trunkline.git import history
-from trunkline.git.git import Git
 from trunkline.operations import local_branch, revert
 from trunkline.planning import run_changes
 from trunkline.state import journal, lock
@@ -60,7 +59,7 @@ def find(reporter: Reporter, *, run: str = "", cwd: Path | None = None) -> Undo 
             since, or only an older run has something to undo.
         UsageError: there is no such run.
     """
-    state = top_of(Git(cwd or Path.cwd())).state_dir()
+    state = checkout(cwd).state_dir()
     if run:
         chosen = _named(tuple(journal.runs(state)), run)
         return _decided(chosen, reporter, cwd)

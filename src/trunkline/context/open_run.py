@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from trunkline.context.loading import top_of
+from trunkline.context.loading import checkout
 from trunkline.domain.command import task_command
 from trunkline.domain.errors import Paused
 from trunkline.domain.names import BranchName, EntryKey, labelled, short
@@ -90,7 +90,7 @@ def find_open_run(cwd: Path | None = None) -> OpenRun | None:
     Raises:
         UsageError: the directory is not in a repository, or in a bare one.
     """
-    run = open_run(top_of(Git(cwd or Path.cwd())).state_dir())
+    run = open_run(checkout(cwd).state_dir())
     return described(run) if run is not None else None
 
 

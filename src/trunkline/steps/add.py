@@ -29,10 +29,10 @@ def plan(stack: Stack, added: AddedEntry) -> Step:
     return Step(StepName.ADD, what, commands, mutates=True, pr=entry.key)
 
 
-def run(context: Scope, step_context: StepContext, added: AddedEntry) -> Outcome:
+def run(scope: Scope, step_context: StepContext, added: AddedEntry) -> Outcome:
     """Make the entry; errors as of `added_entry.put_in`."""
-    behind = local_branch.left_behind(context.git) if added.commit is not None else ()
-    outcome = added_entry.put_in(context.git, step_context, context.stack, added)
+    behind = local_branch.left_behind(scope.git) if added.commit is not None else ()
+    outcome = added_entry.put_in(scope.git, step_context, scope.stack, added)
     if not behind:
         return outcome
     return replace(outcome, mark=StepStatus.WARNED, details=(*behind, *outcome.details))
