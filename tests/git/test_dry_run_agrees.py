@@ -75,10 +75,14 @@ def _up_to_date(stack: Desk) -> None:
 
 
 def _middle_grew(stack: Desk) -> None:
+    _grew(stack, "two")
+
+
+def _grew(stack: Desk, branch: str) -> None:
     _up_to_date(stack)
     stack.clone.git("fetch", "--quiet")
-    stack.clone.git("switch", "--quiet", "two")
-    stack.clone.commit("two goes on", {"two-more.txt": "1\n"})
+    stack.clone.git("switch", "--quiet", branch)
+    stack.clone.commit(f"{branch} goes on", {f"{branch}-more.txt": "1\n"})
     stack.clone.git("switch", "--quiet", "main")
 
 
@@ -191,11 +195,7 @@ def test_the_next_entry_is_closed(stack: Desk) -> None:
 
 def test_the_name_of_an_undo(stack: Desk) -> None:
     """The undo of a restack that moved one branch is named after that branch's pull request."""
-    _up_to_date(stack)
-    stack.clone.git("fetch", "--quiet")
-    stack.clone.git("switch", "--quiet", "three")
-    stack.clone.commit("three goes on", {"three-more.txt": "1\n"})
-    stack.clone.git("switch", "--quiet", "main")
+    _grew(stack, "three")
     stack.restack()
     found = undo.find(stack.quiet, cwd=stack.clone.path)
     assert found is not None

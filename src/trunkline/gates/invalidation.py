@@ -151,8 +151,8 @@ class BuildCache(msgspec.Struct, frozen=True):
             else:
                 removed |= self._affected(directory, changed, tree)
                 new_run = state is None or state.run != conditions.run
-                robbed = self._robbed(conditions.removed, tree)
-                removed |= self._scripts(directory, removed, tree, new_run=new_run, changed=changed, robbed=robbed)
+                rerun = self._scripts_to_rerun(conditions.removed, tree)
+                removed |= self._scripts(directory, removed, tree, new_run=new_run, changed=changed, rerun=rerun)
             directory.remove_units(removed)
             if reset >= Reset.MEMBERS:
                 directory.remove_documentation()
@@ -295,7 +295,7 @@ class BuildCache(msgspec.Struct, frozen=True):
         *,
         new_run: bool,
         changed: Collection[str] = (),
-        robbed: Collection[str] = (),
+        rerun: Collection[str] = (),
     ) -> set[Unit]:
         """Return the runs of build scripts that may run again.
 
@@ -311,12 +311,12 @@ class BuildCache(msgspec.Struct, frozen=True):
             missing = any(not path.exists() for path in paths)
             elsewhere = any(self.top not in path.parents or ".git" in path.parts for path in paths)
             touched = bool(changed) and (unit.package in tree.roaming_scripts or self._is_in(changed, paths))
-            if missing or touched or unit.package in robbed or (new_run and (inputs is None or elsewhere)):
+            if missing or touched or unit.package in rerun or (new_run and (inputs is None or elsewhere)):
                 names.add(unit.package)
         names = dependents(names, tree.packages) if names else names
         return {unit for unit in runs if unit.package in names}
 
-    def _robbed(self, removed: Collection[str] | None, tree: TreeFacts) -> set[str]:
+    def _scripts_to_rerun(self, removed: Collection[str] | None, tree: TreeFacts) -> set[str]:
         """Return the packages whose build scripts may have written removed files, as sources that git ignores.
 
         Cargo would not run them again: it compares what a script reads.
